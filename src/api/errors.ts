@@ -1,0 +1,86 @@
+/**
+ * The errors that a client of etcd's API can see: gRPC code and text, exactly as etcd 3.5 has them.
+ *
+ * Domain code answers with the name; only the router turns a name into HTTP (one table there).
+ */
+
+/** gRPC status codes that this service uses. */
+export const GrpcCode = {
+  Canceled: 1,
+  Unknown: 2,
+  InvalidArgument: 3,
+  DeadlineExceeded: 4,
+  NotFound: 5,
+  PermissionDenied: 7,
+  ResourceExhausted: 8,
+  FailedPrecondition: 9,
+  OutOfRange: 11,
+  Unimplemented: 12,
+  Internal: 13,
+  Unavailable: 14,
+  DataLoss: 15,
+  Unauthenticated: 16,
+} as const;
+
+export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
+
+interface ErrorFacts {
+  readonly code: GrpcCode;
+  readonly message: string;
+}
+
+const { InvalidArgument, OutOfRange, NotFound, ResourceExhausted, Unavailable, DeadlineExceeded } =
+  GrpcCode;
+
+export const etcdErrors = {
+  EmptyKey: { code: InvalidArgument, message: 'etcdserver: key is not provided' },
+  KeyNotFound: { code: InvalidArgument, message: 'etcdserver: key not found' },
+  ValueProvided: { code: InvalidArgument, message: 'etcdserver: value is provided' },
+  LeaseProvided: { code: InvalidArgument, message: 'etcdserver: lease is provided' },
+  TooManyOps: { code: InvalidArgument, message: 'etcdserver: too many operations in txn request' },
+  DuplicateKey: {
+    code: InvalidArgument,
+    message: 'etcdserver: duplicate key given in txn request',
+  },
+  InvalidSortOption: { code: InvalidArgument, message: 'etcdserver: invalid sort option' },
+  RequestTooLarge: { code: InvalidArgument, message: 'etcdserver: request is too large' },
+  Compacted: {
+    code: OutOfRange,
+    message: 'etcdserver: mvcc: required revision has been compacted',
+  },
+  FutureRev: {
+    code: OutOfRange,
+    message: 'etcdserver: mvcc: required revision is a future revision',
+  },
+  LeaseNotFound: { code: NotFound, message: 'etcdserver: requested lease not found' },
+  NoSpace: { code: ResourceExhausted, message: 'etcdserver: mvcc: database space exceeded' },
+  TooManyRequests: { code: ResourceExhausted, message: 'etcdserver: too many requests' },
+  /** Ours: the answer would be larger than `maxReplyBytes`; ask with a limit and page on. */
+  ReplyTooLarge: {
+    code: ResourceExhausted,
+    message: 'quorate: the reply is too large; use limit and read in pages',
+  },
+  /** Ours: one command would change more keys than `maxChangesPerEntry`. */
+  TooManyChanges: {
+    code: ResourceExhausted,
+    message: 'quorate: the request changes too many keys at once; delete in smaller ranges',
+  },
+  NoLeader: { code: Unavailable, message: 'etcdserver: no leader' },
+  LeaderChanged: { code: Unavailable, message: 'etcdserver: leader changed' },
+  Stopped: { code: Unavailable, message: 'etcdserver: server stopped' },
+  /** The write was sent and nobody can say whether it was or will be applied. */
+  OutcomeUnknown: {
+    code: Unavailable,
+    message: 'etcdserver: request timed out, possibly due to connection lost',
+  },
+  Timeout: { code: Unavailable, message: 'etcdserver: request timed out' },
+  DeadlineExceeded: { code: DeadlineExceeded, message: 'context deadline exceeded' },
+  /** The member does not know the rules version in the log: it needs newer code. */
+  NotCapable: { code: GrpcCode.FailedPrecondition, message: 'etcdserver: not capable' },
+} as const satisfies Record<string, ErrorFacts>;
+
+export type EtcdErrorName = keyof typeof etcdErrors;
+
+export function isEtcdErrorName(name: string): name is EtcdErrorName {
+  return Object.hasOwn(etcdErrors, name);
+}

@@ -1,0 +1,38 @@
+/**
+ * Every limit that more than one part of the service must agree on. Sizes in bytes, times in
+ * milliseconds. Limits of one part only stand in that part.
+ */
+const MiB = 1024 * 1024;
+
+/** Largest encoded write request (etcd's --max-request-bytes default); above: RequestTooLarge. */
+export const maxRequestBytes = 1.5 * MiB;
+
+/** Largest message taken at all (etcd's gRPC receive limit); above: ResourceExhausted. */
+export const maxMessageBytes = 2 * MiB;
+
+/** Operations in one list of a transaction (etcd's --max-txn-ops default). */
+export const maxTxnOps = 128;
+
+/** Nesting of transactions inside transactions. */
+export const maxTxnDepth = 16;
+
+/** Keys and values of one reply together; above: ReplyTooLarge. */
+export const maxReplyBytes = 16 * MiB;
+
+/** Key versions that one log entry may write; above: TooManyChanges, before the first write. */
+export const maxChangesPerEntry = 100_000;
+
+/** Bytes of commands in one log entry, unless a single command is larger. */
+export const maxBatchBytes = 512 * 1024;
+
+/** Places that a group may be founded on; birth asks all of them, whatever the size. */
+export const foundingPlaces = [1, 2, 3, 4, 5] as const;
+
+/** Deadline of a client's request that names none. */
+export const defaultRequestTimeoutMs = 5_000;
+
+/** Longest deadline a client may ask for. */
+export const maxRequestTimeoutMs = 60_000;
+
+/** Version of the router-member and member-member protocols (member.proto, peer.proto). */
+export const protocolVersion = 1;

@@ -1,0 +1,76 @@
+/**
+ * How the router and the members of a group reach each other: names of objects and internal paths.
+ *
+ * A member's object is found by the name `{tenant}/{place}`; internal requests go to a fixed,
+ * meaningless host, since `stub.fetch` needs a URL.
+ */
+
+export const memberPaths = {
+  /** Router to member: MemberRequest -> MemberReply (member.proto). */
+  client: 'http://member/client',
+  /** Member to member: Envelope -> Envelope (peer.proto). */
+  peer: 'http://member/peer',
+  /** Place 1 to a founding place: empty -> BirthAnswer (peer.proto). */
+  birth: 'http://member/birth',
+  /** Router to member: empty -> MemberStatus as JSON. */
+  status: 'http://member/status',
+  /** Only when CHAOS is "true": `?do=abort` or `?do=evict`. */
+  chaos: 'http://member/chaos',
+} as const;
+
+export function memberName(tenant: string, place: number): string {
+  return `${tenant}/${place}`;
+}
+
+/** The inverse of memberName; null when the name is not of that form. */
+export function parseMemberName(name: string): { tenant: string; place: number } | null {
+  const match = /^([a-z0-9-]{1,63})\/([1-9][0-9]{0,2})$/.exec(name);
+  return match?.[1] && match[2] ? { tenant: match[1], place: Number(match[2]) } : null;
+}
+
+/** The tenant that `/v3` and `/v1` without `/t/{tenant}` mean. */
+export const defaultTenant = 'default';
+
+export const tenantPattern = /^[a-z0-9-]{1,63}$/;
+
+/** What a member knows of itself and what it has cost, for `GET /v1/status` and `/metrics`. */
+export interface MemberStatus {
+  readonly tenant: string;
+  readonly place: number;
+  readonly born: boolean;
+  readonly incarnation: string | null;
+  readonly groupId: string | null;
+  readonly memberId: string | null;
+  readonly boot: number;
+  readonly role: 'unborn' | 'follower' | 'learner' | 'preCandidate' | 'candidate' | 'leader';
+  readonly term: number;
+  readonly leaderPlace: number | null;
+  readonly voters: readonly number[];
+  readonly learners: readonly number[];
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly revision: number;
+  readonly compactRevision: number;
+  readonly databaseBytes: number;
+  /** True when the core waits for nothing and the object holds no timer. */
+  readonly atRest: boolean;
+  /** Counters of this life (since `boot`). */
+  readonly counters: MemberCounters;
+}
+
+export interface MemberCounters {
+  /** Requests that came to this object, by kind; their sum is what the platform bills. */
+  readonly requestsIn: { client: number; peer: number; birth: number; status: number };
+  readonly requestsOut: { peer: number; birth: number; relay: number };
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  /** Transactions that wrote something. */
+  readonly commits: number;
+  readonly alarms: number;
+  readonly elections: number;
+  readonly proposals: number;
+  readonly entriesApplied: number;
+  readonly reads: number;
+}
