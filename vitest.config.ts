@@ -1,0 +1,62 @@
+/**
+ * What `npm test` runs: three projects with an environment each.
+ *
+ * unit     pure code and simulations, in Node
+ * workerd  the member in the real runtime, through the Workers Vitest plugin
+ * e2e      black box: the built Worker on plain workerd, over HTTP, one file at a time (it kills
+ *          servers and measures, so it shares the machine with no other file of its project)
+ */
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+
+const unitFolders = ['api', 'architecture', 'kv', 'raft', 'router', 'sim', 'support'];
+
+export default defineConfig({
+  test: {
+    passWithNoTests: true,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          environment: 'node',
+          include: unitFolders.map((folder) => `test/${folder}/**/*.test.ts`),
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: './src/index.ts',
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: {
+                OPEN_DEFAULT: 'true',
+                OPEN_TENANTS: 'true',
+                MEMBERS: '3',
+                CHAOS: 'false',
+              },
+            },
+          }),
+        ],
+        test: {
+          name: 'workerd',
+          include: ['test/node-do/**/*.test.ts'],
+          testTimeout: 20_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          environment: 'node',
+          include: ['test/e2e/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
