@@ -1,0 +1,93 @@
+/**
+ * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
+ */
+import { becomeFollower } from './election.ts';
+import { checkQuorum, quorumDeadline, retransmit, roundAt } from './replication.ts';
+import type { Leader, State } from './state.ts';
+import { randomElectionTimeout } from './state.ts';
+import { postponeCampaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
+import { unreachable } from './types.ts';
+
+export function nextDeadline(state: State): number | null {
+  // Work left over by a bound of this turn: go on at once.
+  if (state.handedOut < state.commit) return state.now;
+  const { role } = state;
+  switch (role.type) {
+    case 'follower':
+      return earliest(suspicionDeadline(state), state.lagAt);
+    case 'preCandidate':
+    case 'candidate':
+      return earliest(role.deadline, state.suspicion?.until ?? null);
+    case 'leader':
+      return leaderDeadline(state, role);
+    default:
+      return unreachable(role);
+  }
+}
+
+function leaderDeadline(state: State, role: Leader): number | null {
+  let deadline = earliest(role.noticeAt, quorumDeadline(state, role));
+  for (const progress of role.progress.values()) {
+    deadline = earliest(deadline, progress.retransmitAt);
+    if (progress.state === 'replicate' && progress.sentPosition < role.readPosition)
+      deadline = earliest(deadline, roundAt(state, progress));
+  }
+  return deadline;
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+/** Does what is due at state.now. */
+export function tick(state: State): void {
+  const { role } = state;
+  switch (role.type) {
+    case 'follower':
+      tickLag(state);
+      tickSuspicion(state);
+      return;
+    case 'preCandidate':
+    case 'candidate':
+      tickCandidate(state, role.deadline);
+      return;
+    case 'leader':
+      retransmit(state, role);
+      checkQuorum(state, role);
+      return;
+    default:
+      unreachable(role);
+  }
+}
+
+/** A round without a result: another one, if anybody still wants a leader. */
+function tickCandidate(state: State, deadline: number): void {
+  const { suspicion } = state;
+  if (!suspicion || state.now >= suspicion.until) {
+    state.suspicion = null;
+    becomeFollower(state, state.term, null);
+  } else if (state.now >= deadline) {
+    becomeFollower(state, state.term, null);
+    postponeCampaign(state);
+  }
+}
+
+/** A member with last > commit is not at rest: it has its tail resolved, at growing intervals. */
+export function armLag(state: State): void {
+  const unresolved = state.role.type === 'follower' && state.log.lastIndex > state.commit;
+  if (!unresolved) {
+    state.lagAt = null;
+    if (state.log.lastIndex === state.commit) state.lagAttempts = 0;
+    return;
+  }
+  if (state.lagAt !== null || state.lagAttempts >= state.settings.lagAttemptsMax) return;
+  state.lagAt = state.now + randomElectionTimeout(state) * 2 ** state.lagAttempts;
+}
+
+function tickLag(state: State): void {
+  if (state.lagAt === null || state.now < state.lagAt) return;
+  state.lagAt = null;
+  state.lagAttempts += 1;
+  suspect(state);
+}

@@ -1,0 +1,164 @@
+/**
+ * Terms, votes and elections (thesis 3.4, 9.6), and the changes of role around them.
+ *
+ * PreVote and CheckQuorum are always on: a member that cannot win does not raise the term, and a
+ * voter that hears its leader does not help to depose it.
+ */
+import { isVoter, voteOutcome } from './configuration.ts';
+import { failReads } from './reads.ts';
+import { becomeLeader } from './replication.ts';
+import type { State } from './state.ts';
+import {
+  configurationOf,
+  isSelfVoter,
+  randomElectionTimeout,
+  send,
+  trustsLeader,
+} from './state.ts';
+import { postponeCampaign, suspect } from './suspicion.ts';
+import type { MemberId, Message, PreVote, Term, Vote, VoteReply } from './types.ts';
+import { invariant } from './types.ts';
+
+/** Adopts a term that is at least the current one; whom to follow in it if that is known. */
+export function becomeFollower(state: State, term: Term, leader: MemberId | null): void {
+  invariant(term >= state.term, 'the term never falls');
+  if (state.role.type === 'leader') failReads(state, state.role);
+  if (term > state.term) {
+    state.term = term;
+    // Only a new term clears the vote: within a term it never changes (thesis 3.4).
+    state.vote = null;
+    state.termLeader = null;
+    state.termLeaderBoot = 0;
+    state.hardStateChanged = true;
+    state.leaderContact = Number.NEGATIVE_INFINITY;
+  }
+  state.role = { type: 'follower' };
+  state.leader = leader;
+}
+
+/** Asks whether it could win; changes no term and no vote (thesis 9.6). */
+export function startPreVote(state: State): void {
+  if (!isSelfVoter(state)) return;
+  state.role = {
+    type: 'preCandidate',
+    votes: new Map([[state.self, true]]),
+    deadline: state.now + randomElectionTimeout(state),
+  };
+  state.leader = null;
+  if (decideElection(state)) return;
+  const { lastIndex, lastTerm } = state.log;
+  for (const voter of otherVoters(state))
+    send(state, voter, { type: 'preVote', lastIndex, lastTerm });
+}
+
+function startElection(state: State): void {
+  state.term += 1;
+  state.vote = state.self;
+  state.termLeader = null;
+  state.termLeaderBoot = 0;
+  state.hardStateChanged = true;
+  state.leader = null;
+  state.role = {
+    type: 'candidate',
+    votes: new Map([[state.self, true]]),
+    deadline: state.now + randomElectionTimeout(state),
+  };
+  if (decideElection(state)) return;
+  const { lastIndex, lastTerm } = state.log;
+  for (const voter of otherVoters(state)) send(state, voter, { type: 'vote', lastIndex, lastTerm });
+}
+
+/** True when the round has ended. */
+function decideElection(state: State): boolean {
+  const { role } = state;
+  invariant(
+    role.type === 'preCandidate' || role.type === 'candidate',
+    'only candidates count votes',
+  );
+  switch (voteOutcome(configurationOf(state), role.votes)) {
+    case 'pending':
+      return false;
+    case 'lost':
+      becomeFollower(state, state.term, state.leader);
+      // The suspicion that led here is not over because this member cannot win (rule 12).
+      postponeCampaign(state);
+      return true;
+    case 'won':
+      if (role.type === 'preCandidate') startElection(state);
+      else becomeLeader(state);
+      return true;
+  }
+}
+
+export function onPreVote(state: State, message: Message & PreVote): void {
+  const wanted = message.term + 1;
+  const logIsEnough = state.log.isUpToDate(message.lastIndex, message.lastTerm);
+  const trusted = trustedLeader(state);
+  const granted = wanted > state.term && logIsEnough && trusted === null;
+  // Granting a pre-vote changes no timer, term or vote here: it is a question, not a contact.
+  send(state, message.from, {
+    type: 'preVoteReply',
+    granted,
+    toBoot: message.boot,
+    requestTerm: message.term,
+    leader: trusted,
+  });
+  // A voter that refuses because it knows better takes the suspicion over (design.md section 6):
+  // it checks the leader, and campaigns with its longer log if nobody leads.
+  if (!granted && (!logIsEnough || trusted !== null)) suspect(state);
+}
+
+export function onVote(state: State, message: Message & Vote): void {
+  invariant(message.term <= state.term, 'a newer term was adopted before');
+  const free = state.vote === null || state.vote === message.from;
+  const granted =
+    message.term === state.term &&
+    free &&
+    state.role.type === 'follower' &&
+    // In a term that has its leader nobody else can win, and the vote would only confuse.
+    (state.termLeader === null || state.termLeader === message.from) &&
+    state.log.isUpToDate(message.lastIndex, message.lastTerm);
+  if (granted && state.vote !== message.from) {
+    state.vote = message.from;
+    state.hardStateChanged = true;
+  }
+  // Give the candidate the time of an election before campaigning against it.
+  if (granted) postponeCampaign(state);
+  send(state, message.from, {
+    type: 'voteReply',
+    granted,
+    toBoot: message.boot,
+    requestTerm: message.term,
+    leader: state.termLeader,
+  });
+}
+
+export function onVoteReply(state: State, message: Message & VoteReply): void {
+  const { role } = state;
+  // Replies to an older life, round or kind of vote count for nothing.
+  if (message.toBoot !== state.boot || message.requestTerm !== state.term) return;
+  const kind = message.type === 'preVoteReply' ? 'preCandidate' : 'candidate';
+  if (role.type !== kind) return;
+  if (!isVoter(configurationOf(state), message.from)) return;
+  if (!message.granted && message.leader !== null && message.leader !== state.self) {
+    if (message.term === state.term) {
+      // The voter knows a leader of this term: go and see whether a quorum confirms it.
+      becomeFollower(state, state.term, message.leader);
+      suspect(state);
+      return;
+    }
+  }
+  role.votes.set(message.from, message.granted);
+  decideElection(state);
+}
+
+/** The leader that this member would not help to depose: itself, or one heard of lately. */
+export function trustedLeader(state: State): MemberId | null {
+  if (state.role.type === 'leader') return state.self;
+  return trustsLeader(state) ? state.leader : null;
+}
+
+function otherVoters(state: State): MemberId[] {
+  const { voters, outgoing } = configurationOf(state);
+  return [...new Set([...voters, ...outgoing])].filter((id) => id !== state.self);
+}

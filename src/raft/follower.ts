@@ -1,0 +1,130 @@
+/**
+ * A member that follows: it makes its log equal to the leader's (thesis 3.5).
+ */
+import { becomeFollower } from './election.ts';
+import type { State } from './state.ts';
+import { configurationOf, send, setCommit } from './state.ts';
+import type { Append, Entry, LogIndex, MemberId, Message, ReadPosition } from './types.ts';
+import { invariant } from './types.ts';
+
+/** `message.term` is the current term: older ones were answered, newer ones adopted before. */
+export function onAppend(state: State, message: Message & Append): void {
+  if (!acceptLeader(state, message)) return;
+  const { prevIndex, prevTerm, entries, readPosition } = message;
+  if (!state.log.matches(prevIndex, prevTerm) && prevIndex > state.commit) {
+    const hint = state.log.lastIndexAtOrBelowTerm(prevIndex, prevTerm);
+    reply(state, message, { ok: false, index: prevIndex, hint, readPosition });
+    return;
+  }
+  checkEntries(message);
+  appendNew(state, entries);
+  const lastNew = prevIndex + entries.length;
+  // Not beyond this message: the tail after it may be another leader's (etcd TestHandleMsgApp).
+  setCommit(state, Math.min(message.commit, Math.max(lastNew, state.commit)));
+  reply(state, message, { ok: true, index: lastNew, hint: { index: 0, term: 0 }, readPosition });
+}
+
+/** False when the message comes from an older life of the leader than one already seen. */
+function acceptLeader(state: State, message: Message & Append): boolean {
+  const { from, boot } = message;
+  invariant(state.role.type !== 'leader', 'one leader a term: a leader got an append of its term');
+  invariant(
+    state.termLeader === null || state.termLeader === from,
+    'one leader a term: another was known',
+  );
+  // The mark outlives this member's own life (consensus-rules.md 13).
+  if (state.termLeader === from && boot < state.termLeaderBoot) return false;
+  if (state.termLeader !== from || boot > state.termLeaderBoot) {
+    state.termLeader = from;
+    state.termLeaderBoot = boot;
+    state.hardStateChanged = true;
+  }
+  if (state.role.type !== 'follower') becomeFollower(state, state.term, from);
+  state.leader = from;
+  state.leaderContact = state.now;
+  if (state.suspicion) {
+    // A leader has come forward: no campaign is needed. A check of this very leader goes on, since
+    // that it reaches us does not show that a quorum confirms it.
+    state.suspicion.campaignAt = null;
+    if (state.suspicion.check?.leader !== from) state.suspicion = null;
+  }
+  state.lagAt = null;
+  state.lagAttempts = 0;
+  return true;
+}
+
+function checkEntries({ prevIndex, prevTerm, entries, term }: Message & Append): void {
+  let index = prevIndex;
+  let entryTerm = prevTerm;
+  for (const entry of entries) {
+    invariant(entry.index === index + 1, 'append: entries are contiguous');
+    invariant(entry.term >= entryTerm && entry.term <= term, 'append: terms do not decrease');
+    index = entry.index;
+    entryTerm = entry.term;
+  }
+}
+
+/** Keeps what matches; removes only what conflicts: a late, short append never shortens the log. */
+function appendNew(state: State, entries: readonly Entry[]): void {
+  const { log } = state;
+  let skip = 0;
+  for (const entry of entries) {
+    if (entry.index > state.commit && !log.matches(entry.index, entry.term)) break;
+    skip += 1;
+  }
+  const fresh = entries.slice(skip);
+  const first = fresh[0];
+  if (!first) return;
+  if (first.index <= log.lastIndex) {
+    invariant(first.index > state.commit, 'a committed entry never changes');
+    log.truncate(first.index);
+    rollBackConfigurations(state, first.index);
+  }
+  log.append(fresh);
+  adoptConfigurations(state, fresh);
+}
+
+/** A configuration counts from when it is appended (thesis 4.1). */
+export function adoptConfigurations(state: State, entries: readonly Entry[]): void {
+  for (const { index, payload } of entries) {
+    if (payload.type === 'configuration')
+      state.configurations.push({ index, configuration: payload.configuration });
+  }
+}
+
+function rollBackConfigurations(state: State, from: LogIndex): void {
+  while ((state.configurations.at(-1)?.index ?? 0) >= from) state.configurations.pop();
+  configurationOf(state);
+}
+
+interface ReplyFacts {
+  readonly ok: boolean;
+  readonly index: LogIndex;
+  readonly hint: { readonly index: LogIndex; readonly term: number };
+  readonly readPosition: ReadPosition;
+}
+
+function reply(state: State, to: { from: MemberId; boot: number }, facts: ReplyFacts): void {
+  send(state, to.from, {
+    type: 'appendReply',
+    ok: facts.ok,
+    index: facts.index,
+    hintIndex: facts.hint.index,
+    hintTerm: facts.hint.term,
+    commit: state.commit,
+    toBoot: to.boot,
+    readPosition: facts.readPosition,
+    lastIndex: state.log.lastIndex,
+    lastTerm: state.log.lastTerm,
+  });
+}
+
+/** An append of an older term: the reply shows its sender the newer one. It confirms no read. */
+export function answerOldLeader(state: State, message: Message & Append): void {
+  reply(state, message, {
+    ok: false,
+    index: message.prevIndex,
+    hint: { index: 0, term: 0 },
+    readPosition: 0,
+  });
+}

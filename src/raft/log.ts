@@ -1,0 +1,151 @@
+/**
+ * The log as the core sees it: a cached tail in memory over the durable rows.
+ *
+ * Entries above `stable` have not been handed out for persisting yet. The cache is bounded; what
+ * is not in it is read through LogReader, so a cold start needs no entry at all.
+ */
+
+import type { BootState, Entry, LogIndex, LogReader, Term } from './types.ts';
+import { invariant } from './types.ts';
+
+const cacheBytesMax = 4 * 1024 * 1024;
+const cacheEntriesMax = 1024;
+
+export function payloadBytes(entry: Entry): number {
+  return entry.payload.type === 'data' ? entry.payload.data.length : 0;
+}
+
+export class RaftLog {
+  /** Index and term just before the first stored entry. */
+  start: { index: LogIndex; term: Term };
+  lastIndex: LogIndex;
+  lastTerm: Term;
+  /** Handed out for persisting up to here. */
+  stable: LogIndex;
+  /** Set when entries below or at `stable` were replaced since the last take(). */
+  truncatedFrom: LogIndex | null = null;
+  /** Contiguous, ends at lastIndex. */
+  private cache: Entry[] = [];
+  private cacheBytes = 0;
+  private readonly reader: LogReader;
+
+  constructor(boot: BootState, reader: LogReader) {
+    this.reader = reader;
+    this.start = { ...boot.logStart };
+    this.lastIndex = boot.last.index;
+    this.lastTerm = boot.last.term;
+    this.stable = boot.last.index;
+  }
+
+  /** Term at `index`; undefined when compacted away or beyond the end. */
+  term(index: LogIndex): Term | undefined {
+    if (index === this.lastIndex) return this.lastTerm;
+    if (index === this.start.index) return this.start.term;
+    if (index < this.start.index || index > this.lastIndex) return undefined;
+    return this.cached(index)?.term ?? this.reader.term(index);
+  }
+
+  matches(index: LogIndex, term: Term): boolean {
+    return this.term(index) === term;
+  }
+
+  /** Section 5.4.1: the later term wins, with equal terms the longer log. */
+  isUpToDate(lastIndex: LogIndex, lastTerm: Term): boolean {
+    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
+  }
+
+  append(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      invariant(entry.index === this.lastIndex + 1, 'log: entries are contiguous');
+      invariant(entry.term >= this.lastTerm, 'log: terms do not decrease');
+      this.cache.push(entry);
+      this.cacheBytes += payloadBytes(entry);
+      this.lastIndex = entry.index;
+      this.lastTerm = entry.term;
+    }
+  }
+
+  /** Removes `from` and everything after it. */
+  truncate(from: LogIndex): void {
+    invariant(from > this.start.index && from <= this.lastIndex, 'log: truncation in range');
+    const term = this.term(from - 1);
+    invariant(term !== undefined, 'log: the entry before a truncation is known');
+    const keep = Math.max(0, this.cache.length - (this.lastIndex - from + 1));
+    for (const entry of this.cache.splice(keep)) this.cacheBytes -= payloadBytes(entry);
+    this.lastIndex = from - 1;
+    this.lastTerm = term;
+    if (from <= this.stable) {
+      this.truncatedFrom = Math.min(from, this.truncatedFrom ?? from);
+      this.stable = from - 1;
+    }
+  }
+
+  /** Entries not yet handed out; marks them as handed out. */
+  takeUnstable(): Entry[] {
+    if (this.stable === this.lastIndex) return [];
+    const entries = this.cache.slice(this.cache.length - (this.lastIndex - this.stable));
+    invariant(entries.length === this.lastIndex - this.stable, 'log: unstable tail is cached');
+    this.stable = this.lastIndex;
+    this.trim();
+    return entries;
+  }
+
+  /** Entries from `from` to `to`: at least one if there is one, bounded in bytes and number. */
+  slice(from: LogIndex, to: LogIndex, maxBytes: number, maxCount: number): Entry[] {
+    const end = Math.min(to, this.lastIndex);
+    if (from > end) return [];
+    invariant(from > this.start.index, 'log: slice is not compacted away');
+    const firstCached = this.lastIndex - this.cache.length + 1;
+    if (from < firstCached) {
+      const stored = this.reader.entries(from, Math.min(end, firstCached - 1), maxBytes, maxCount);
+      invariant(stored[0]?.index === from, 'log: storage holds what the log claims');
+      return stored;
+    }
+    const result: Entry[] = [];
+    let bytes = 0;
+    for (let index = from; index <= end && result.length < maxCount; index += 1) {
+      const entry = this.cached(index);
+      invariant(entry !== undefined, 'log: cache is contiguous');
+      bytes += payloadBytes(entry);
+      if (result.length > 0 && bytes > maxBytes) break;
+      result.push(entry);
+    }
+    return result;
+  }
+
+  /**
+   * The highest index at or below `index` whose term is at or below `term`: below it the logs of
+   * leader and follower may agree, above it they cannot (fast backtracking, thesis 5.3 end). The
+   * steps grow, so that a long foreign tail costs few reads; a lower answer only sends more.
+   */
+  lastIndexAtOrBelowTerm(index: LogIndex, term: Term): { index: LogIndex; term: Term } {
+    let probe = Math.min(index, this.lastIndex);
+    for (let steps = 1; probe > this.start.index; steps += 1) {
+      const at = this.term(probe);
+      if (at === undefined || at <= term) return { index: probe, term: at ?? 0 };
+      probe -= 2 ** Math.floor(steps / 16);
+    }
+    return { index: this.start.index, term: this.start.term };
+  }
+
+  private cached(index: LogIndex): Entry | undefined {
+    return this.cache[this.cache.length - 1 - (this.lastIndex - index)];
+  }
+
+  private trim(): void {
+    let drop = 0;
+    let bytes = this.cacheBytes;
+    while (
+      this.cache.length - drop > cacheEntriesMax ||
+      (bytes > cacheBytesMax && this.cache.length - drop > 1)
+    ) {
+      const entry = this.cache[drop];
+      if (!entry || entry.index > this.stable) break;
+      bytes -= payloadBytes(entry);
+      drop += 1;
+    }
+    if (drop === 0) return;
+    this.cache.splice(0, drop);
+    this.cacheBytes = bytes;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * What a leader knows of one follower, and how much it may send to it.
+ *
+ * Invariants: match < next; match never falls in a term; match <= the leader's last index; while
+ * `state` is 'probe' at most one append is under way; in 'replicate' at most the named window.
+ */
+
+import type { LogIndex, Millis, ReadPosition } from './types.ts';
+import { invariant } from './types.ts';
+
+export interface Inflight {
+  /** Last index of the append, so that an acknowledgement frees all up to it. */
+  readonly lastIndex: LogIndex;
+  readonly bytes: number;
+}
+
+export interface Progress {
+  /** probe: where the logs meet is unknown; replicate: known, sends run ahead of replies. */
+  state: 'probe' | 'replicate';
+  /** Highest index known to be held by the follower. */
+  match: LogIndex;
+  /** Next index to send. */
+  next: LogIndex;
+  inflight: Inflight[];
+  inflightBytes: number;
+  /** In probe: an append is under way, nothing more is sent until its reply or retransmission. */
+  probeSent: boolean;
+  sentPosition: ReadPosition;
+  /** When a read position was last sent, to keep rounds apart. */
+  positionSentAt: Millis;
+  ackedPosition: ReadPosition;
+  sentCommit: LogIndex;
+  ackedCommit: LogIndex;
+  /** Last reply to a message of this leader's life: the only thing that counts as contact. */
+  repliedAt: Millis;
+  /** When the oldest unanswered message was sent; null when all is answered. */
+  waitingSince: Millis | null;
+  /** Doubles with each retransmission without a reply. */
+  retransmitMs: number;
+  retransmitAt: Millis | null;
+  sentAt: Millis;
+  /** Unanswered for so long that it no longer keeps the leader awake (design.md section 6). */
+  onRepairList: boolean;
+}
+
+export function newProgress(next: LogIndex, retransmitMs: number): Progress {
+  return {
+    state: 'probe',
+    match: 0,
+    next,
+    inflight: [],
+    inflightBytes: 0,
+    probeSent: false,
+    sentPosition: 0,
+    positionSentAt: Number.NEGATIVE_INFINITY,
+    ackedPosition: 0,
+    sentCommit: 0,
+    ackedCommit: 0,
+    repliedAt: Number.NEGATIVE_INFINITY,
+    waitingSince: null,
+    retransmitMs,
+    retransmitAt: null,
+    sentAt: Number.NEGATIVE_INFINITY,
+    onRepairList: false,
+  };
+}
+
+/** The follower holds everything up to `index`. False when that was known already. */
+export function acknowledge(progress: Progress, index: LogIndex): boolean {
+  // Frees the window also when a later reply overtook this one.
+  let freed = 0;
+  while (freed < progress.inflight.length) {
+    const oldest = progress.inflight[freed];
+    if (!oldest || oldest.lastIndex > index) break;
+    progress.inflightBytes -= oldest.bytes;
+    freed += 1;
+  }
+  if (freed > 0) progress.inflight.splice(0, freed);
+  if (progress.state === 'probe') {
+    progress.state = 'replicate';
+    progress.probeSent = false;
+    progress.next = Math.max(index, progress.match) + 1;
+  }
+  if (index <= progress.match) return false;
+  progress.match = index;
+  progress.next = Math.max(progress.next, index + 1);
+  invariant(progress.match < progress.next, 'progress: match < next');
+  return true;
+}
+
+/**
+ * The follower refused an append at `rejected`; `agreeAt` is the highest index where the logs may
+ * agree. False when the refusal is stale (thesis 3.5, and etcd's rule for reordered refusals).
+ */
+export function refuse(progress: Progress, rejected: LogIndex, agreeAt: LogIndex): boolean {
+  if (progress.state === 'replicate') {
+    if (rejected <= progress.match) return false;
+    becomeProbe(progress);
+    return true;
+  }
+  if (rejected !== progress.next - 1) return false;
+  progress.next = Math.max(Math.min(rejected, agreeAt + 1), progress.match + 1);
+  progress.probeSent = false;
+  return true;
+}
+
+/** Forgets what is under way: lost, or its order is in doubt. */
+export function becomeProbe(progress: Progress): void {
+  progress.state = 'probe';
+  progress.probeSent = false;
+  progress.next = progress.match + 1;
+  progress.inflight = [];
+  progress.inflightBytes = 0;
+}

@@ -1,0 +1,124 @@
+/**
+ * Linearizable reads without log entries (ReadIndex, thesis 6.4), confirmed by position.
+ *
+ * Each read belongs to a position of this leader's life. Appends carry the newest position and
+ * replies echo it, so a reply confirms exactly the reads that began before its append was sent:
+ * a delayed, repeated or reordered reply can confirm nothing later (etcd issue 20418).
+ */
+import { hasQuorum, quorumValue } from './configuration.ts';
+import { wake } from './replication.ts';
+import type { Leader, PendingRead, State } from './state.ts';
+import { configurationOf, send } from './state.ts';
+import type { MemberId, Message, ReadRequest } from './types.ts';
+import { invariant } from './types.ts';
+
+/** False: too many reads wait already. The caller has checked that this member leads. */
+export function startRead(
+  state: State,
+  role: Leader,
+  id: number,
+  requester: PendingRead['requester'],
+): boolean {
+  if (role.pendingReads.length >= state.settings.pendingReadsMax) return false;
+  // A position that has left already cannot confirm a read that begins now.
+  if (role.positionSent) {
+    role.readPosition += 1;
+    role.positionSent = false;
+  }
+  role.pendingReads.push({ position: role.readPosition, index: null, requester, id });
+  wake(state, role);
+  fixIndexes(state, role);
+  return true;
+}
+
+/** The read's index is the commit index when it came, but not before the barrier is committed. */
+function fixIndexes(state: State, role: Leader): void {
+  if (state.commit < role.barrier) return;
+  for (let at = role.pendingReads.length - 1; at >= 0; at -= 1) {
+    const read = role.pendingReads[at];
+    if (!read || read.index !== null) return;
+    read.index = state.commit;
+  }
+}
+
+/** Releases the reads that a quorum has confirmed. */
+export function confirmReads(state: State, role: Leader): void {
+  if (role.pendingReads.length === 0) return;
+  fixIndexes(state, role);
+  if (state.commit < role.barrier) return;
+  const configuration = configurationOf(state);
+  const confirmed = quorumValue(configuration, (id) =>
+    id === state.self ? role.readPosition : (role.progress.get(id)?.ackedPosition ?? 0),
+  );
+  const waiting: PendingRead[] = [];
+  for (const read of role.pendingReads) {
+    if (read.position <= confirmed || isConfirmedByRequester(state, role, read)) {
+      release(state, read);
+    } else waiting.push(read);
+  }
+  role.pendingReads = waiting;
+}
+
+/** A member's own request counts as its confirmation, for the reads it stands for and no other. */
+function isConfirmedByRequester(state: State, role: Leader, read: PendingRead): boolean {
+  const { requester } = read;
+  if (!requester) return false;
+  return hasQuorum(
+    configurationOf(state),
+    (id) =>
+      id === state.self ||
+      id === requester.id ||
+      (role.progress.get(id)?.ackedPosition ?? 0) >= read.position,
+  );
+}
+
+function release(state: State, read: PendingRead): void {
+  const { index, id, requester } = read;
+  invariant(index !== null, 'a released read has its index');
+  if (!requester) state.reads.push({ id, index });
+  else answer(state, requester, id, index);
+}
+
+function answer(
+  state: State,
+  requester: { readonly id: MemberId; readonly boot: number },
+  id: number,
+  index: number | null,
+): void {
+  send(state, requester.id, {
+    type: 'readReply',
+    id,
+    toBoot: requester.boot,
+    index: index ?? 0,
+    indexTerm: index === null ? 0 : (state.log.term(index) ?? 0),
+    refused: index === null,
+  });
+}
+
+/** A member asks for a read index, or whether this one still leads. */
+export function onReadRequest(state: State, message: Message & ReadRequest): void {
+  const requester = { id: message.from, boot: message.boot };
+  const { role } = state;
+  if (role.type !== 'leader') {
+    answer(state, requester, message.id, null);
+    return;
+  }
+  invariant(
+    message.lastTerm < state.term || message.lastIndex <= state.log.lastIndex,
+    'a member holds an entry of this term that its leader has lost',
+  );
+  if (!startRead(state, role, message.id, requester)) answer(state, requester, message.id, null);
+  // It is not contact (rule 9), but it shows that the sender lives: one that lacks entries gets
+  // them at once, at rest or not (rule 10).
+  const progress = role.progress.get(message.from);
+  if (progress) progress.onRepairList = false;
+}
+
+/** This member leads no more: what it had not confirmed it cannot serve. */
+export function failReads(state: State, role: Leader): void {
+  for (const { id, requester } of role.pendingReads) {
+    if (requester) answer(state, requester, id, null);
+    else state.droppedReads.push(id);
+  }
+  role.pendingReads = [];
+}

@@ -1,0 +1,283 @@
+/**
+ * A member that leads: it makes the followers' logs equal to its own and moves the commit index.
+ *
+ * Nothing is sent where it is decided: inputs change state, and `pump` (from take()) sends each
+ * follower what it lacks, so that everything of one turn travels together.
+ */
+import { allMembers, quorumValue } from './configuration.ts';
+import { becomeFollower } from './election.ts';
+import { payloadBytes } from './log.ts';
+import type { Progress } from './progress.ts';
+import { acknowledge, becomeProbe, newProgress, refuse } from './progress.ts';
+import type { Leader, State } from './state.ts';
+import { configurationOf, send, setCommit } from './state.ts';
+import { confirmLeader } from './suspicion.ts';
+import type { AppendReply, Entry, LogIndex, MemberId, Message, Payload } from './types.ts';
+import { invariant } from './types.ts';
+
+export function becomeLeader(state: State): void {
+  const { log } = state;
+  state.termLeader = state.self;
+  state.termLeaderBoot = state.boot;
+  state.hardStateChanged = true;
+  // Only an entry of its own term shows a leader what is committed (thesis 3.6.2, 6.4).
+  state.role = newLeader(state, log.lastIndex + 1, true);
+  appendOwn(state, state.role, { type: 'noop' });
+  confirmLeader(state, state.self);
+}
+
+/**
+ * A leader that was evicted leads its term again (design.md section 6). Its log holds everything it
+ * ever sent, since nothing is sent before it is durable, and its new boot makes the others ignore
+ * the old life. It grants nothing before all of that log is committed.
+ */
+export function resumeLeader(state: State): void {
+  const { log } = state;
+  invariant(log.lastTerm === state.term, "a leader's log ends in its own term");
+  state.role = newLeader(state, log.lastIndex, log.lastIndex > state.commit);
+  state.leader = state.self;
+  if (state.role.awake) state.role.quorumSince = state.now;
+}
+
+function newLeader(state: State, barrier: LogIndex, awake: boolean): Leader {
+  const progress = new Map<MemberId, Progress>();
+  for (const id of allMembers(configurationOf(state))) {
+    if (id === state.self) continue;
+    progress.set(id, newProgress(state.log.lastIndex + 1, state.settings.retransmitMs));
+  }
+  return {
+    type: 'leader',
+    barrier,
+    progress,
+    awake,
+    readPosition: 0,
+    positionSent: true,
+    pendingReads: [],
+    uncommittedBytes: 0,
+    quorumSince: null,
+    noticeAt: null,
+  };
+}
+
+/** The caller has checked that this member leads. Null: too much is uncommitted already. */
+export function appendOwn(state: State, role: Leader, payload: Payload): Entry | null {
+  const { log, settings } = state;
+  const entry: Entry = { index: log.lastIndex + 1, term: state.term, payload };
+  const bytes = payloadBytes(entry);
+  // A single large entry passes an empty tail; empty ones are free (etcd UncommittedEntryLimit).
+  if (
+    bytes > 0 &&
+    role.uncommittedBytes > 0 &&
+    role.uncommittedBytes + bytes > settings.uncommittedBytesMax
+  )
+    return null;
+  role.uncommittedBytes += bytes;
+  log.append([entry]);
+  wake(state, role);
+  return entry;
+}
+
+/** Somebody needs this leader: silence ends, and silent followers are tried again, not too often. */
+export function wake(state: State, role: Leader): void {
+  role.awake = true;
+  role.quorumSince ??= state.now;
+  for (const progress of role.progress.values()) {
+    if (progress.onRepairList && state.now - progress.sentAt >= progress.retransmitMs)
+      progress.onRepairList = false;
+  }
+}
+
+export function onAppendReply(state: State, message: Message & AppendReply): void {
+  const { role, log } = state;
+  // Replies to an earlier life confirm nothing of this one.
+  if (role.type !== 'leader' || message.toBoot !== state.boot) return;
+  // A peer that holds an entry of this term that its leader lacks: our storage has gone back in
+  // time, and the next entry would be a second one under the same index (consensus-rules.md 13).
+  invariant(
+    message.lastTerm < state.term || message.lastIndex <= log.lastIndex,
+    'a follower holds an entry of this term that its leader has lost',
+  );
+  const progress = role.progress.get(message.from);
+  if (!progress) return;
+  progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
+  progress.ackedCommit = Math.max(progress.ackedCommit, message.commit);
+  progress.onRepairList = false;
+  if (message.ok) acknowledge(progress, Math.min(message.index, log.lastIndex));
+  else {
+    const agree = log.lastIndexAtOrBelowTerm(message.hintIndex, message.hintTerm);
+    refuse(progress, message.index, agree.index);
+  }
+  noteReply(state, progress);
+}
+
+function noteReply(state: State, progress: Progress): void {
+  progress.repliedAt = state.now;
+  progress.retransmitMs = state.settings.retransmitMs;
+  const waits =
+    progress.inflight.length > 0 ||
+    progress.probeSent ||
+    progress.sentPosition > progress.ackedPosition ||
+    progress.sentCommit > progress.ackedCommit;
+  progress.waitingSince = waits ? state.now : null;
+  progress.retransmitAt = waits ? state.now + progress.retransmitMs : null;
+}
+
+/** A new life of a follower has lost what was under way to the old one; its log is what it was. */
+export function restartProgress(state: State, peer: MemberId): void {
+  if (state.role.type !== 'leader') return;
+  const progress = state.role.progress.get(peer);
+  if (progress) loseInflight(progress);
+}
+
+/** The host could not deliver: wait for the retransmission instead of sending into the void. */
+export function peerUnreachable(state: State, peer: MemberId): void {
+  if (state.role.type !== 'leader') return;
+  const progress = state.role.progress.get(peer);
+  if (!progress || progress.retransmitAt === null) return;
+  loseInflight(progress);
+  progress.probeSent = true;
+}
+
+function loseInflight(progress: Progress): void {
+  becomeProbe(progress);
+  progress.sentPosition = progress.ackedPosition;
+  progress.sentCommit = progress.ackedCommit;
+}
+
+/**
+ * Moves the commit index to what a quorum holds, if that entry is of this term: older ones are
+ * committed only through it (thesis 3.6.2, figure 8).
+ */
+export function advanceCommit(state: State, role: Leader): void {
+  const { log } = state;
+  const held = quorumValue(configurationOf(state), (id) =>
+    id === state.self ? log.stable : (role.progress.get(id)?.match ?? 0),
+  );
+  if (held > state.commit && log.matches(held, state.term)) {
+    setCommit(state, held);
+    role.quorumSince = state.now;
+    role.noticeAt = state.now + state.settings.commitNoticeMs;
+  }
+  if (!needsQuorum(state, role)) role.quorumSince = null;
+}
+
+export function needsQuorum(state: State, role: Leader): boolean {
+  return state.commit < state.log.lastIndex || role.pendingReads.length > 0;
+}
+
+/** Sends each follower what it lacks and may be sent. */
+export function pump(state: State, role: Leader): void {
+  if (!role.awake) return;
+  // A resumed leader that is needed has to learn where the others are before it can rest again.
+  for (const [peer, progress] of role.progress) {
+    if (progress.onRepairList) continue;
+    if (progress.state === 'probe') pumpProbe(state, role, peer, progress);
+    else pumpReplicate(state, role, peer, progress);
+  }
+  if (role.noticeAt !== null && state.now >= role.noticeAt) role.noticeAt = null;
+}
+
+function pumpProbe(state: State, role: Leader, peer: MemberId, progress: Progress): void {
+  if (progress.probeSent) return;
+  const lacks =
+    progress.match < state.log.lastIndex ||
+    progress.ackedPosition < role.readPosition ||
+    noticeDue(state, role, progress);
+  if (!lacks) return;
+  progress.probeSent = true;
+  sendAppend(state, role, peer, progress, progress.next);
+}
+
+function pumpReplicate(state: State, role: Leader, peer: MemberId, progress: Progress): void {
+  const { log, settings } = state;
+  while (
+    progress.next <= log.lastIndex &&
+    progress.inflight.length < settings.inflightMessagesMax &&
+    progress.inflightBytes < settings.inflightBytesMax
+  ) {
+    const entries = sendAppend(state, role, peer, progress, progress.next);
+    const lastIndex = progress.next + entries.length - 1;
+    const bytes = entries.reduce((sum, entry) => sum + payloadBytes(entry), 0);
+    progress.inflight.push({ lastIndex, bytes });
+    progress.inflightBytes += bytes;
+    progress.next = lastIndex + 1;
+  }
+  if (roundDue(state, role, progress) || noticeDue(state, role, progress))
+    // At `match` the logs meet for certain, so this one cannot be refused.
+    sendAppend(state, role, peer, progress, progress.match + 1, true);
+}
+
+function roundDue(state: State, role: Leader, progress: Progress): boolean {
+  if (progress.sentPosition >= role.readPosition) return false;
+  return state.now >= roundAt(state, progress);
+}
+
+/** When the next read round to this follower may begin: at once, unless one is under way. */
+export function roundAt(state: State, progress: Progress): number {
+  if (progress.sentPosition === progress.ackedPosition) return state.now;
+  return progress.positionSentAt + state.settings.readSpacingMs;
+}
+
+function noticeDue(state: State, role: Leader, progress: Progress): boolean {
+  if (progress.sentCommit >= state.commit || progress.match < state.commit) return false;
+  return role.noticeAt === null || state.now >= role.noticeAt;
+}
+
+function sendAppend(
+  state: State,
+  role: Leader,
+  peer: MemberId,
+  progress: Progress,
+  from: LogIndex,
+  empty = false,
+): Entry[] {
+  const { log, settings } = state;
+  const prevIndex = from - 1;
+  const prevTerm = log.term(prevIndex);
+  // Compaction comes with snapshots; until then every entry is at hand.
+  invariant(prevTerm !== undefined, 'the log reaches back to what a follower needs');
+  const entries = empty
+    ? []
+    : log.slice(from, log.lastIndex, settings.appendBytesMax, settings.appendEntriesMax);
+  const { commit } = state;
+  const { readPosition } = role;
+  send(state, peer, { type: 'append', prevIndex, prevTerm, entries, commit, readPosition });
+  if (progress.sentPosition < readPosition) {
+    progress.sentPosition = readPosition;
+    progress.positionSentAt = state.now;
+  }
+  role.positionSent = true;
+  progress.sentCommit = Math.max(progress.sentCommit, Math.min(commit, prevIndex + entries.length));
+  progress.sentAt = state.now;
+  progress.waitingSince ??= state.now;
+  progress.retransmitAt ??= state.now + progress.retransmitMs;
+  return entries;
+}
+
+/** What is unanswered is lost after a while, and sent again at growing intervals. */
+export function retransmit(state: State, role: Leader): void {
+  const { settings } = state;
+  for (const progress of role.progress.values()) {
+    if (progress.retransmitAt === null || state.now < progress.retransmitAt) continue;
+    loseInflight(progress);
+    progress.retransmitAt = null;
+    progress.retransmitMs = Math.min(progress.retransmitMs * 2, settings.retransmitMaxMs);
+    const silentMs = state.now - (progress.waitingSince ?? state.now);
+    if (silentMs >= settings.repairAfterMs) progress.onRepairList = true;
+  }
+}
+
+/** CheckQuorum: when a leader with work has heard of no quorum for this long, it steps down. */
+export function quorumDeadline(state: State, role: Leader): number | null {
+  if (role.quorumSince === null || !needsQuorum(state, role)) return null;
+  // Only replies to its own messages are contact (consensus-rules.md 9).
+  const contact = quorumValue(configurationOf(state), (id) =>
+    id === state.self ? state.now : (role.progress.get(id)?.repliedAt ?? Number.NEGATIVE_INFINITY),
+  );
+  return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;
+}
+
+export function checkQuorum(state: State, role: Leader): void {
+  const deadline = quorumDeadline(state, role);
+  if (deadline !== null && state.now >= deadline) becomeFollower(state, state.term, null);
+}

@@ -1,0 +1,256 @@
+/**
+ * The state of one member's core, and the few helpers that every part of it needs.
+ *
+ * The parts (election, follower, replication, reads, suspicion, deadlines) are modules of
+ * functions over this state; RaftCore in core.ts is their only door.
+ */
+
+import type { Configuration } from './configuration.ts';
+import { isVoter } from './configuration.ts';
+import { RaftLog } from './log.ts';
+import type { Progress } from './progress.ts';
+import type {
+  Body,
+  Boot,
+  BootState,
+  HardState,
+  LogIndex,
+  LogReader,
+  MemberId,
+  Message,
+  Millis,
+  ReadPosition,
+  Term,
+} from './types.ts';
+import { invariant } from './types.ts';
+
+/** Times in milliseconds, sizes in bytes. `defaultSettings` says what each is for. */
+export interface Settings {
+  readonly electionTimeoutMs: number;
+  readonly retransmitMs: number;
+  readonly retransmitMaxMs: number;
+  readonly checkTimeoutMs: number;
+  readonly staggerMs: number;
+  readonly commitNoticeMs: number;
+  readonly readSpacingMs: number;
+  readonly suspicionTtlMs: number;
+  readonly repairAfterMs: number;
+  readonly lagAttemptsMax: number;
+  readonly inflightMessagesMax: number;
+  readonly inflightBytesMax: number;
+  readonly appendBytesMax: number;
+  readonly appendEntriesMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly committedBytesMax: number;
+  readonly committedEntriesMax: number;
+  readonly pendingReadsMax: number;
+}
+
+export const defaultSettings: Settings = {
+  /** Trust in a silent leader, patience with an unfinished election: drawn from [T, 2T). */
+  electionTimeoutMs: 500,
+  /** First retransmission of an unanswered message; doubles up to the maximum. */
+  retransmitMs: 150,
+  retransmitMaxMs: 1_000,
+  /** How long a suspected leader has to show that a quorum confirms it. */
+  checkTimeoutMs: 300,
+  /** The first campaign of the n-th voter waits n times this, so that two rarely collide. */
+  staggerMs: 100,
+  /** The last commit of a burst is told this much later, so that the next append can carry it. */
+  commitNoticeMs: 20,
+  /** A read round starts at once when none is under way, else this long after the last one. */
+  readSpacingMs: 5,
+  /** A suspicion that nobody renews is given up after this. */
+  suspicionTtlMs: 10_000,
+  /** A follower that is silent for this long no longer keeps the leader awake. */
+  repairAfterMs: 10_000,
+  /** Attempts (at doubling intervals) of a member with an uncommitted tail to have it resolved. */
+  lagAttemptsMax: 6,
+  inflightMessagesMax: 4,
+  inflightBytesMax: 4 * 1024 * 1024,
+  appendBytesMax: 1024 * 1024,
+  appendEntriesMax: 256,
+  uncommittedBytesMax: 8 * 1024 * 1024,
+  committedBytesMax: 4 * 1024 * 1024,
+  committedEntriesMax: 256,
+  pendingReadsMax: 10_000,
+};
+
+export interface Follower {
+  readonly type: 'follower';
+}
+
+/** Both kinds of candidate: `votes` of this round, and when the round has failed. */
+export interface Candidate {
+  readonly type: 'preCandidate' | 'candidate';
+  readonly votes: Map<MemberId, boolean>;
+  readonly deadline: Millis;
+}
+
+export interface Leader {
+  readonly type: 'leader';
+  /** Reads wait until the commit index reaches this: everything that an earlier leader, or an
+   * earlier life of this one, may have committed (thesis 6.4; design.md section 6). */
+  readonly barrier: LogIndex;
+  /** The other members. */
+  readonly progress: Map<MemberId, Progress>;
+  /** A leader that resumed its term stays silent until somebody needs it. */
+  awake: boolean;
+  readPosition: ReadPosition;
+  /** Whether any message has carried readPosition: then the next read needs a new one. */
+  positionSent: boolean;
+  /** Reads in order of position, waiting for confirmation and for the barrier. */
+  pendingReads: PendingRead[];
+  uncommittedBytes: number;
+  /** When work that needs a quorum began, or last moved on; null when there is none. */
+  quorumSince: Millis | null;
+  /** When to tell the followers the final commit of a burst; null: nothing to tell. */
+  noticeAt: Millis | null;
+}
+
+export type Role = Follower | Candidate | Leader;
+
+export interface PendingRead {
+  readonly position: ReadPosition;
+  /** Commit index when the read came; null until the barrier was reached. */
+  index: LogIndex | null;
+  /** The member whose own request confirms this read (and no other); null for a local read. */
+  readonly requester: { readonly id: MemberId; readonly boot: Boot } | null;
+  readonly id: number;
+}
+
+/** Somebody needs the leader and could not reach it (design.md section 6). */
+export interface Suspicion {
+  /** Given up then, unless it is renewed. */
+  until: Millis;
+  /** The readRequest under way that tests the leader. */
+  check: {
+    readonly id: number;
+    readonly leader: MemberId;
+    deadline: Millis;
+    repeated: boolean;
+  } | null;
+  campaignAt: Millis | null;
+  /** Later campaigns are spread at random, the first by rank. */
+  campaigns: number;
+}
+
+export interface State {
+  readonly self: MemberId;
+  readonly boot: Boot;
+  readonly settings: Settings;
+  /** Uniform in [0, 1), seeded by the host. */
+  readonly random: () => number;
+  readonly log: RaftLog;
+  now: Millis;
+
+  term: Term;
+  vote: MemberId | null;
+  /** Who leads this term, for ever true once known; `leader` is whom this life follows now. */
+  termLeader: MemberId | null;
+  termLeaderBoot: Boot;
+  leader: MemberId | null;
+  hardStateChanged: boolean;
+
+  role: Role;
+  commit: LogIndex;
+  /** Handed out for applying up to here. */
+  handedOut: LogIndex;
+  applied: LogIndex;
+
+  configurations: { index: LogIndex; configuration: Configuration }[];
+  /** Highest boot seen of each sender in this life. */
+  readonly boots: Map<MemberId, Boot>;
+
+  /** Last message of the leader of this term; -Infinity: none in this life. */
+  leaderContact: Millis;
+  suspicion: Suspicion | null;
+  nextCheckId: number;
+  /** While last > commit at a follower: when to ask the leader about it, and how often it was. */
+  lagAt: Millis | null;
+  lagAttempts: number;
+  /** A leader that a quorum has just confirmed to this member; cleared by takeConfirmed. */
+  confirmedLeader: MemberId | null;
+
+  // Collected for the next take().
+  messages: Message[];
+  reads: { id: number; index: LogIndex }[];
+  droppedReads: number[];
+}
+
+export interface CoreConfig {
+  readonly self: MemberId;
+  readonly bootState: BootState;
+  readonly log: LogReader;
+  readonly settings?: Partial<Settings>;
+}
+
+export function newState(config: CoreConfig, boot: Boot, random: () => number, now: Millis): State {
+  const { bootState } = config;
+  invariant(bootState.configurations.length > 0, 'boot: a configuration is known');
+  return {
+    self: config.self,
+    boot,
+    settings: { ...defaultSettings, ...config.settings },
+    random,
+    log: new RaftLog(bootState, config.log),
+    now,
+    ...bootState.hardState,
+    leader: null,
+    hardStateChanged: false,
+    role: { type: 'follower' },
+    commit: bootState.applied,
+    handedOut: bootState.applied,
+    applied: bootState.applied,
+    configurations: [...bootState.configurations],
+    boots: new Map(),
+    leaderContact: Number.NEGATIVE_INFINITY,
+    suspicion: null,
+    nextCheckId: 1,
+    lagAt: null,
+    lagAttempts: 0,
+    confirmedLeader: null,
+    messages: [],
+    reads: [],
+    droppedReads: [],
+  };
+}
+
+/** The newest configuration in the log counts from when it is appended (thesis 4.1). */
+export function configurationOf(state: State): Configuration {
+  const newest = state.configurations.at(-1);
+  invariant(newest !== undefined, 'a configuration is known');
+  return newest.configuration;
+}
+
+export function isSelfVoter(state: State): boolean {
+  return isVoter(configurationOf(state), state.self);
+}
+
+export function send(state: State, to: MemberId, body: Body): void {
+  if (to === state.self) return;
+  state.messages.push({ from: state.self, to, boot: state.boot, term: state.term, ...body });
+}
+
+export function hardStateOf(state: State): HardState {
+  const { term, vote, termLeader, termLeaderBoot } = state;
+  return { term, vote, termLeader, termLeaderBoot };
+}
+
+export function randomElectionTimeout(state: State): number {
+  return Math.floor(state.settings.electionTimeoutMs * (1 + state.random()));
+}
+
+/** A leader's silence is not its death: it is trusted for one election timeout after contact. */
+export function trustsLeader(state: State): boolean {
+  return (
+    state.leader !== null && state.now - state.leaderContact < state.settings.electionTimeoutMs
+  );
+}
+
+export function setCommit(state: State, index: LogIndex): boolean {
+  if (index <= state.commit) return false;
+  invariant(index <= state.log.lastIndex, 'commit is within the log');
+  state.commit = index;
+  return true;
+}
