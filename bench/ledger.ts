@@ -1,0 +1,183 @@
+/**
+ * The cost ledger: what one operation costs at Cloudflare's prices, from the counters that every
+ * member keeps (`GET /v1/status`): requests to Durable Objects, rows read and written, commits,
+ * alarms. A fixed number of operations runs between two readings of the counters.
+ *
+ * The readings themselves are kept out: requests of kind "status" are not counted, and what a
+ * reading costs in rows is measured by two readings in a row and subtracted.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MemberStatus } from '../src/api/member.ts';
+import { cpuMs } from './children.ts';
+import { callJson, inParallel } from './http.ts';
+import type { Quorate } from './quorate.ts';
+import { type Operation, operationPath, operations, type Workload } from './workload.ts';
+
+/** Summed over the members, except where the name says otherwise. */
+export interface Costs {
+  readonly clientRequests: number;
+  readonly peerRequests: number;
+  readonly birthRequests: number;
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  /** Of the member that wrote most. */
+  readonly rowsWrittenMax: number;
+  readonly commits: number;
+  readonly alarms: number;
+  readonly elections: number;
+}
+
+export interface LedgerLine extends Costs {
+  readonly bench: 'ledger';
+  readonly contender: 'quorate';
+  readonly op: Operation | 'idle';
+  readonly clients: number;
+  /** Operations between the readings; for "idle" the seconds. All costs are per one of these. */
+  readonly count: number;
+  /** Places whose object was loaded anew meanwhile: their counters began at 0 again. */
+  readonly reloaded: readonly number[];
+}
+
+export interface IdleLine {
+  readonly bench: 'idle';
+  readonly contender: 'quorate';
+  readonly seconds: number;
+  readonly costs: Costs;
+  readonly reloaded: readonly number[];
+  /** CPU time of workerd, and files of the objects that changed: seen from outside, at rest. */
+  readonly cpuMs: number | null;
+  readonly filesChanged: number;
+}
+
+const plan = [
+  { clients: 1, count: 300 },
+  { clients: 64, count: 3_200 },
+];
+
+/** Time for the last commit index to reach the followers, so that it is charged to its burst. */
+const settleMs = 1_000;
+
+export async function measureLedger(quorate: Quorate, workload: Workload): Promise<LedgerLine[]> {
+  const lines: LedgerLine[] = [];
+  for (const op of operations) {
+    for (const { clients, count } of plan) {
+      const bodies = workload.bodies[op];
+      const url = quorate.url + operationPath[op];
+      await callJson(url, bodies[0]);
+      await sleep(settleMs);
+      const first = await readStatuses(quorate);
+      const before = await readStatuses(quorate);
+      await inParallel(count, clients, (n) => callJson(url, bodies[n % bodies.length]));
+      await sleep(settleMs);
+      const after = await readStatuses(quorate);
+      const reading = costsBetween(first, before);
+      const costs = costsBetween(before, after);
+      lines.push({
+        bench: 'ledger',
+        contender: 'quorate',
+        op,
+        clients,
+        count,
+        ...mapCosts(costs, (name, value) => Number(((value - reading[name]) / count).toFixed(3))),
+        reloaded: reloadedPlaces(before, after),
+      });
+    }
+  }
+  return lines;
+}
+
+export async function measureIdle(quorate: Quorate, seconds: number): Promise<IdleLine> {
+  const first = await readStatuses(quorate);
+  const before = await readStatuses(quorate);
+  const cpuBefore = cpuMs(quorate.pids);
+  const filesBefore = fileTimes(quorate.dataDirectory);
+  await sleep(seconds * 1000);
+  const cpuAfter = cpuMs(quorate.pids);
+  const filesAfter = fileTimes(quorate.dataDirectory);
+  const after = await readStatuses(quorate);
+  const reading = costsBetween(first, before);
+  let filesChanged = 0;
+  for (const [path, state] of filesAfter) if (filesBefore.get(path) !== state) filesChanged += 1;
+  return {
+    bench: 'idle',
+    contender: 'quorate',
+    seconds,
+    costs: mapCosts(costsBetween(before, after), (name, value) => value - reading[name]),
+    reloaded: reloadedPlaces(before, after),
+    cpuMs: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore,
+    filesChanged,
+  };
+}
+
+function readStatuses({ url, places }: Quorate): Promise<MemberStatus[]> {
+  return Promise.all(
+    places.map((place) => callJson<MemberStatus>(`${url}/v1/status?place=${place}`)),
+  );
+}
+
+/** A member that was loaded anew counts from 0; what its earlier life did since `before` is lost. */
+function costsBetween(before: readonly MemberStatus[], after: readonly MemberStatus[]): Costs {
+  const deltas = after.map((now, n) => {
+    const then = before[n];
+    const costs = costsOf(now);
+    if (then === undefined || then.boot !== now.boot) return costs;
+    const earlier = costsOf(then);
+    return mapCosts(costs, (name, value) => value - earlier[name]);
+  });
+  const sum = (name: keyof Costs) => deltas.reduce((total, costs) => total + costs[name], 0);
+  return {
+    ...mapCosts(costsOfNothing, sum),
+    rowsWrittenMax: Math.max(...deltas.map((costs) => costs.rowsWritten)),
+  };
+}
+
+function costsOf({ counters }: MemberStatus): Costs {
+  return {
+    clientRequests: counters.requestsIn.client,
+    peerRequests: counters.requestsIn.peer,
+    birthRequests: counters.requestsIn.birth,
+    rowsRead: counters.rowsRead,
+    rowsWritten: counters.rowsWritten,
+    rowsWrittenMax: counters.rowsWritten,
+    commits: counters.commits,
+    alarms: counters.alarms,
+    elections: counters.elections,
+  };
+}
+
+const costsOfNothing: Costs = {
+  clientRequests: 0,
+  peerRequests: 0,
+  birthRequests: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
+  rowsWrittenMax: 0,
+  commits: 0,
+  alarms: 0,
+  elections: 0,
+};
+
+function mapCosts(costs: Costs, change: (name: keyof Costs, value: number) => number): Costs {
+  const names = Object.keys(costsOfNothing) as (keyof Costs)[];
+  return Object.fromEntries(
+    names.map((name) => [name, change(name, costs[name])]),
+  ) as unknown as Costs;
+}
+
+function reloadedPlaces(before: readonly MemberStatus[], after: readonly MemberStatus[]): number[] {
+  return after.filter((now, n) => before[n]?.boot !== now.boot).map((now) => now.place);
+}
+
+/** Size and time of change of every file below the directory. */
+function fileTimes(directory: string): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const { size, mtimeMs } = statSync(path);
+    files.set(path, `${size} ${mtimeMs}`);
+  }
+  return files;
+}

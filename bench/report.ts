@@ -1,0 +1,96 @@
+/** Turns measurements into aligned tables for people. Machines read the JSON lines of main.ts. */
+import type { IdleLine, LedgerLine } from './ledger.ts';
+import type { MachineFacts } from './machine.ts';
+import type { TargetLine } from './targets.ts';
+import type { ThroughputLine } from './throughput.ts';
+
+export function machineText(facts: MachineFacts): string {
+  return [
+    `${facts.cpu}, ${facts.cores} cores, ${facts.system}, load average ${facts.loadAverage}`,
+    `node ${facts.node}, workerd ${facts.workerd}, load by ${facts.loadGenerator}`,
+    `fsync of 4 KiB: p50 ${facts.fsyncP50Ms.toFixed(2)} ms, p99 ${facts.fsyncP99Ms.toFixed(2)} ms`,
+  ].join('\n');
+}
+
+export function throughputTable(lines: readonly ThroughputLine[]): string {
+  const head = ['op', 'clients', 'contender', 'ops/s', 'min..max', 'p50 ms', 'p99 ms', 'errors'];
+  const rows = lines.map((line) => [
+    line.op,
+    String(line.clients),
+    line.contender,
+    line.opsPerSecond.toFixed(0),
+    `${line.opsPerSecondMin.toFixed(0)}..${line.opsPerSecondMax.toFixed(0)}`,
+    line.p50Ms.toFixed(2),
+    line.p99Ms.toFixed(2),
+    String(line.errors),
+    orDash(line.cpuUsPerOp),
+    orDash(line.ratioToPlain),
+    orDash(line.ratioToEtcd),
+  ]);
+  return table([...head, 'cpu us/op', 'x plain', 'x etcd'], rows);
+}
+
+export function targetTable(lines: readonly TargetLine[]): string {
+  const rows = lines.map((line) => [
+    `${line.op} at ${line.clients}`,
+    line.against === 'ratioToPlain' ? 'x plain' : 'x etcd',
+    `>= ${line.atLeast}`,
+    line.measured.toFixed(2),
+    line.met ? 'met' : 'missed',
+  ]);
+  return table(['target', 'against', 'wanted', 'measured', ''], rows);
+}
+
+export function ledgerTable(lines: readonly LedgerLine[]): string {
+  const head = ['per op', 'clients', 'DO requests', 'client', 'peer', 'birth', 'rows read'];
+  const rows = lines.map((line) => [
+    line.op,
+    String(line.clients),
+    (line.clientRequests + line.peerRequests + line.birthRequests).toFixed(2),
+    ...[line.clientRequests, line.peerRequests, line.birthRequests].map(twoDigits),
+    ...[line.rowsRead, line.rowsWritten, line.rowsWrittenMax].map(twoDigits),
+    ...[line.commits, line.alarms].map(twoDigits),
+    line.reloaded.length === 0 ? '' : `reloaded: ${line.reloaded.join(', ')}`,
+  ]);
+  return table([...head, 'rows written', 'most by one', 'commits', 'alarms', ''], rows);
+}
+
+export function idleText({ seconds, costs, reloaded, cpuMs, filesChanged }: IdleLine): string {
+  const requests = costs.clientRequests + costs.peerRequests + costs.birthRequests;
+  return [
+    `idle for ${seconds} s, all members together: ${requests} DO requests, ` +
+      `${costs.rowsRead} rows read, ${costs.rowsWritten} rows written, ${costs.commits} commits, ` +
+      `${costs.alarms} alarms, ${costs.elections} elections`,
+    `  seen from outside: ${cpuMs ?? '?'} ms of CPU, ${filesChanged} data files changed`,
+    reloaded.length === 0
+      ? '  no object was unloaded'
+      : `  unloaded meanwhile: places ${reloaded.join(', ')} (the counts above are then those of ` +
+        'the life that the second reading began, that is, of waking up)',
+  ].join('\n');
+}
+
+function twoDigits(value: number): string {
+  return value.toFixed(2);
+}
+
+function orDash(value: number | null): string {
+  return value === null ? '-' : String(value);
+}
+
+/** Words to the left, numbers to the right; two spaces between columns. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const numeric = head.map((_, column) => {
+    return rows.every((row) => /^(-|[>= ]*[0-9.]+)$/.test(row[column] ?? ''));
+  });
+  return all
+    .map((row) => {
+      const cells = row.map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return numeric[column] ? cell.padStart(width) : cell.padEnd(width);
+      });
+      return cells.join('  ').trimEnd();
+    })
+    .join('\n');
+}

@@ -1,0 +1,143 @@
+/**
+ * Throughput and latency: every contender, operation and number of clients, in rounds. All
+ * contenders run all the time, one is measured at a time, and each round begins with another one, so
+ * that a drift of the machine meets all of them. The median of the rounds is what is reported.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuMs } from './children.ts';
+import type { Contender, ContenderName } from './contender.ts';
+import { callJson } from './http.ts';
+import type { LoadGenerator, Measurement } from './load.ts';
+import type { Options } from './options.ts';
+import { median } from './statistics.ts';
+import { type Operation, operationPath, operations, type Workload } from './workload.ts';
+
+export interface ThroughputLine {
+  readonly bench: 'throughput';
+  readonly contender: ContenderName;
+  readonly op: Operation;
+  readonly clients: number;
+  readonly opsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly errors: number;
+  readonly rounds: number;
+  /** Slowest and fastest round: how far the median can be trusted. */
+  readonly opsPerSecondMin: number;
+  readonly opsPerSecondMax: number;
+  /** CPU time of the contender's processes for one operation, where /proc shows it. */
+  readonly cpuUsPerOp: number | null;
+  readonly ratioToPlain: number | null;
+  readonly ratioToEtcd: number | null;
+}
+
+interface Round extends Measurement {
+  readonly cpuUsPerOp: number | null;
+}
+
+const settleMs = 100;
+
+export interface ThroughputTask {
+  readonly contenders: readonly Contender[];
+  readonly workload: Workload;
+  readonly generator: LoadGenerator;
+  readonly options: Options;
+  /** When the last measurement of a further round must be over (performance.now). */
+  readonly deadline: number;
+  readonly log: (text: string) => void;
+}
+
+export async function measureThroughput(task: ThroughputTask): Promise<ThroughputLine[]> {
+  const { options, contenders, log } = task;
+  const rounds = new Map<string, Round[]>();
+  for (let round = 0; round < options.rounds; round++) {
+    for (const clients of options.clients) {
+      for (const operation of operations) {
+        for (const contender of rotated(contenders, round)) {
+          const late = performance.now() + options.seconds * 1000 > task.deadline;
+          if (round > 0 && late) continue;
+          const result = await measureOnce(task, contender, operation, clients);
+          const key = keyOf(contender.name, operation, clients);
+          rounds.set(key, [...(rounds.get(key) ?? []), result]);
+          log(`round ${round + 1}: ${key} ${result.opsPerSecond.toFixed(0)}/s`);
+        }
+      }
+    }
+  }
+  return summarize(task, rounds);
+}
+
+async function measureOnce(
+  { workload, generator, options }: ThroughputTask,
+  contender: Contender,
+  operation: Operation,
+  clients: number,
+): Promise<Round> {
+  // An object that has rested is loaded again before the clock starts.
+  const [wakeBody] = workload.bodies[operation];
+  await callJson(`${contender.url}${operationPath[operation]}`, wakeBody);
+  await sleep(settleMs);
+  const cpuBefore = cpuMs(contender.pids);
+  const load = { url: contender.url, operation, workload, clients, seconds: options.seconds };
+  const result = await generator.run(load);
+  const cpuAfter = cpuMs(contender.pids);
+  const known = cpuBefore !== null && cpuAfter !== null && result.operations > 0;
+  const cpuUsPerOp = known ? ((cpuAfter - cpuBefore) * 1000) / result.operations : null;
+  return { ...result, cpuUsPerOp };
+}
+
+function summarize(task: ThroughputTask, rounds: ReadonlyMap<string, Round[]>): ThroughputLine[] {
+  const lines: ThroughputLine[] = [];
+  for (const op of operations) {
+    for (const clients of task.options.clients) {
+      const speedOf = (name: ContenderName) => {
+        const results = rounds.get(keyOf(name, op, clients));
+        return results ? median(results.map((result) => result.opsPerSecond)) : null;
+      };
+      for (const { name } of task.contenders) {
+        const results = rounds.get(keyOf(name, op, clients)) ?? [];
+        const speeds = results.map((result) => result.opsPerSecond);
+        const opsPerSecond = median(speeds);
+        lines.push({
+          bench: 'throughput',
+          contender: name,
+          op,
+          clients,
+          opsPerSecond: rounded(opsPerSecond, 1),
+          p50Ms: rounded(median(results.map((result) => result.p50Ms)), 3),
+          p99Ms: rounded(median(results.map((result) => result.p99Ms)), 3),
+          errors: results.reduce((sum, result) => sum + result.errors, 0),
+          rounds: results.length,
+          opsPerSecondMin: rounded(Math.min(...speeds), 1),
+          opsPerSecondMax: rounded(Math.max(...speeds), 1),
+          cpuUsPerOp: medianOrNull(results.map((result) => result.cpuUsPerOp)),
+          ratioToPlain: ratio(opsPerSecond, speedOf('plain')),
+          ratioToEtcd: ratio(opsPerSecond, speedOf('etcd')),
+        });
+      }
+    }
+  }
+  return lines;
+}
+
+function keyOf(name: ContenderName, operation: Operation, clients: number): string {
+  return `${name} ${operation} at ${clients}`;
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const start = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}
+
+function medianOrNull(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : rounded(median(known), 0);
+}
+
+function ratio(value: number, base: number | null): number | null {
+  return base === null || base === 0 ? null : rounded(value / base, 2);
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
