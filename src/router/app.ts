@@ -1,0 +1,143 @@
+/**
+ * The router as one Hono app: which path is whose.
+ *
+ * Each route has one handler and no middleware, so Hono calls it directly and a request costs no
+ * promise that it does not need. Every route exists at the root, for the default tenant, and under
+ * /t/{tenant}.
+ */
+import { type Context, Hono } from 'hono';
+import { GrpcCode } from '../api/errors.ts';
+import { defaultTenant, tenantPattern } from '../api/member.ts';
+import { isAuthorized } from './auth.ts';
+import { serveChaos } from './chaos.ts';
+import type { RouterEnv } from './env.ts';
+import { gatewayError } from './etcd/errors.ts';
+import { serveGateway } from './etcd/gateway.ts';
+import { pageNotFound, preflight } from './etcd/headers.ts';
+import { serveHealth, serveLivez, serveReadyz, serveVersion } from './health.ts';
+import { rawPath } from './http/path.ts';
+import { countRequest } from './metrics/counters.ts';
+import { serveMetrics } from './metrics/metrics.ts';
+
+export type RouterApp = Hono<{ Bindings: RouterEnv }>;
+type Ctx = Context<{ Bindings: RouterEnv }>;
+
+/** What the two surfaces say in their own words. */
+interface Surface {
+  readonly name: string;
+  readonly unauthenticated: (c: Ctx) => Response;
+  readonly noSuchTenant: (c: Ctx, tenant: string) => Response;
+}
+
+const etcdSurface: Surface = {
+  name: 'v3',
+  unauthenticated: () => gatewayError(GrpcCode.Unauthenticated, 'etcdserver: invalid auth token'),
+  noSuchTenant: (_, tenant) => gatewayError(GrpcCode.NotFound, `quorate: no tenant "${tenant}"`),
+};
+
+type Serve = (c: Ctx, tenant: string, path: string) => Response | Promise<Response>;
+
+export function createRouter(): RouterApp {
+  const app: RouterApp = new Hono({ getPath: (request) => rawPath(request.url) });
+  for (const prefix of ['', '/t/:tenant']) {
+    addEtcdRoutes(app, prefix);
+    addOpenRoutes(app, prefix);
+  }
+  app.all(
+    '/chaos/:fault',
+    closed(etcdSurface, (c) => serveChaos(c.req.raw, c.env, c.req.param('fault') ?? '')),
+  );
+  app.notFound(closed(etcdSurface, () => pageNotFound()));
+  app.onError((error) => {
+    // Only a bug gets here: expected outcomes are values.
+    console.error(error);
+    return gatewayError(GrpcCode.Internal, 'quorate: internal error');
+  });
+  return app;
+}
+
+function addEtcdRoutes(app: RouterApp, prefix: string): void {
+  for (const version of ['/v3/', '/v3beta/']) {
+    const serve: Serve = (c, tenant, path) =>
+      serveGateway(c.req.raw, c.env, tenant, path.slice(version.length));
+    app.all(`${prefix}${version}*`, closed(etcdSurface, serve));
+  }
+  app.all(
+    `${prefix}/metrics`,
+    closed(etcdSurface, (c, tenant) => serveMetrics(c.req.raw, c.env, tenant)),
+  );
+}
+
+/** Open to everybody; what a stranger is told is decided in health.ts. */
+function addOpenRoutes(app: RouterApp, prefix: string): void {
+  const open = (serve: Serve) => async (c: Ctx) => {
+    if (c.req.raw.method === 'OPTIONS') return preflight();
+    const { tenant, path } = split(c.req.path);
+    const response = await serve(c, tenant, path);
+    countRequest('open', response.status);
+    return response;
+  };
+  const probe = (c: Ctx, tenant: string) => ({
+    request: c.req.raw,
+    env: c.env,
+    tenant,
+    mayAsk: isAuthorized(c.req.raw, c.env) && tenantExists(c.env, tenant),
+  });
+  const checkOf = (path: string) => path.split('/')[2] ?? null;
+  app.all(
+    `${prefix}/version`,
+    open((c) => serveVersion(c.req.raw)),
+  );
+  app.all(
+    `${prefix}/health`,
+    open((c, tenant) => serveHealth(probe(c, tenant))),
+  );
+  for (const path of ['/livez', '/livez/:check']) {
+    app.all(
+      prefix + path,
+      open((c, tenant, at) => serveLivez(probe(c, tenant), checkOf(at))),
+    );
+  }
+  for (const path of ['/readyz', '/readyz/:check']) {
+    app.all(
+      prefix + path,
+      open((c, tenant, at) => serveReadyz(probe(c, tenant), checkOf(at))),
+    );
+  }
+}
+
+/** Served only to who is authorized, and only for tenants that exist, in that order. */
+function closed(surface: Surface, serve: Serve): (c: Ctx) => Response | Promise<Response> {
+  return (c) => {
+    const response = admit(surface, serve, c);
+    if (!(response instanceof Promise)) return counted(surface, response);
+    return response.then((settled) => counted(surface, settled));
+  };
+}
+
+function admit(surface: Surface, serve: Serve, c: Ctx): Response | Promise<Response> {
+  // A browser's preflight carries no credentials.
+  if (c.req.raw.method === 'OPTIONS') return preflight();
+  if (!isAuthorized(c.req.raw, c.env)) return surface.unauthenticated(c);
+  const { tenant, path } = split(c.req.path);
+  if (!tenantExists(c.env, tenant)) return surface.noSuchTenant(c, tenant);
+  return serve(c, tenant, path);
+}
+
+function counted(surface: Surface, response: Response): Response {
+  countRequest(surface.name, response.status);
+  return response;
+}
+
+/** The tenant that a path names, and the path without it. */
+function split(path: string): { tenant: string; path: string } {
+  if (!path.startsWith('/t/')) return { tenant: defaultTenant, path };
+  const end = path.indexOf('/', 3);
+  if (end < 0) return { tenant: path.slice(3), path: '/' };
+  return { tenant: path.slice(3, end), path: path.slice(end) };
+}
+
+function tenantExists(env: RouterEnv, tenant: string): boolean {
+  if (tenant === defaultTenant) return true;
+  return env.OPEN_TENANTS === 'true' && tenantPattern.test(tenant);
+}

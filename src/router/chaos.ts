@@ -1,0 +1,40 @@
+/**
+ * POST /chaos/{abort|evict}?tenant=&place=: fault injection for tests of the deployed whole. Exists
+ * only while the variable CHAOS is "true".
+ */
+import { defaultTenant, memberPaths, tenantPattern } from '../api/member.ts';
+import type { RouterEnv } from './env.ts';
+import { pageNotFound, plainText } from './etcd/headers.ts';
+import { within } from './http/deadline.ts';
+import { rawQuery } from './http/path.ts';
+import { memberStub } from './members/call.ts';
+
+const faults: ReadonlySet<string> = new Set(['abort', 'evict']);
+const answerWithinMs = 2_000;
+
+export async function serveChaos(
+  request: Request,
+  env: RouterEnv,
+  fault: string,
+): Promise<Response> {
+  if (env.CHAOS !== 'true' || request.method !== 'POST' || !faults.has(fault))
+    return pageNotFound();
+  const query = new URLSearchParams(rawQuery(request.url));
+  const tenant = query.get('tenant') ?? defaultTenant;
+  const place = Number(query.get('place') ?? 'x');
+  if (!tenantPattern.test(tenant) || !Number.isInteger(place) || place < 1 || place > 999) {
+    return plainText('tenant or place is not well formed\n', 400);
+  }
+  try {
+    const reply = await within(answerWithinMs, (signal) =>
+      memberStub(env, tenant, place).fetch(`${memberPaths.chaos}?do=${fault}`, {
+        method: 'POST',
+        signal,
+      }),
+    );
+    return plainText(await reply.text(), reply.status);
+  } catch (error) {
+    // An aborted object breaks the very call that asked for it: that is success.
+    return plainText(`${String(error)}\n`);
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * How etcd's gateway puts an error on the wire: HTTP status by gRPC code, and one body that clients
+ * of every gateway version read (`error` for v1, `code` and `message` for v2).
+ */
+import { type EtcdErrorName, etcdErrors, GrpcCode } from '../../api/errors.ts';
+import { gatewayHeaders } from './headers.ts';
+
+const httpStatus: Readonly<Record<GrpcCode, number>> = {
+  [GrpcCode.Canceled]: 499,
+  [GrpcCode.Unknown]: 500,
+  [GrpcCode.InvalidArgument]: 400,
+  [GrpcCode.DeadlineExceeded]: 504,
+  [GrpcCode.NotFound]: 404,
+  [GrpcCode.PermissionDenied]: 403,
+  [GrpcCode.ResourceExhausted]: 429,
+  [GrpcCode.FailedPrecondition]: 400,
+  [GrpcCode.OutOfRange]: 400,
+  [GrpcCode.Unimplemented]: 501,
+  [GrpcCode.Internal]: 500,
+  [GrpcCode.Unavailable]: 503,
+  [GrpcCode.DataLoss]: 500,
+  [GrpcCode.Unauthenticated]: 401,
+};
+
+/** Seconds after which a client may find a leader again. */
+const retryAfterSeconds = '1';
+
+export function gatewayError(code: GrpcCode, message: string): Response {
+  const headers: Record<string, string> = { ...gatewayHeaders };
+  if (code === GrpcCode.Unavailable) headers['retry-after'] = retryAfterSeconds;
+  if (code === GrpcCode.Unauthenticated) headers['www-authenticate'] = 'Bearer';
+  const body = JSON.stringify({ error: message, code, message });
+  return new Response(body, { status: httpStatus[code], headers });
+}
+
+export function namedError(name: EtcdErrorName): Response {
+  const { code, message } = etcdErrors[name];
+  return gatewayError(code, message);
+}
+
+/** gRPC's own refusal of a message that is too long; `size` is that of the encoded message. */
+export function messageTooLarge(size: number, maxBytes: number): Response {
+  return gatewayError(
+    GrpcCode.ResourceExhausted,
+    `grpc: received message larger than max (${size} vs. ${maxBytes})`,
+  );
+}

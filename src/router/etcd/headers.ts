@@ -1,0 +1,40 @@
+/** Headers of etcd's HTTP surface, as recorded: CORS on everything, the gateway's marks on success. */
+export const corsHeaders = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'POST, GET, OPTIONS, PUT, DELETE',
+  'access-control-allow-headers': 'accept, content-type, authorization',
+} as const;
+
+export const gatewayHeaders = { ...corsHeaders, 'content-type': 'application/json' } as const;
+
+export const gatewaySuccessHeaders = {
+  ...gatewayHeaders,
+  'grpc-metadata-content-type': 'application/grpc',
+} as const;
+
+const plainTextHeaders = {
+  ...corsHeaders,
+  'content-type': 'text/plain; charset=utf-8',
+  'x-content-type-options': 'nosniff',
+} as const;
+
+export function plainText(
+  text: string,
+  status = 200,
+  more: Readonly<Record<string, string>> = {},
+): Response {
+  return new Response(text, { status, headers: { ...plainTextHeaders, ...more } });
+}
+
+export function preflight(): Response {
+  return new Response(null, { status: 200, headers: corsHeaders });
+}
+
+/** What Go's mux says of a path that nobody serves. */
+export function pageNotFound(): Response {
+  return plainText('404 page not found\n', 404);
+}
+
+export function getOnly(): Response {
+  return plainText('Method Not Allowed\n', 405, { allow: 'GET' });
+}

@@ -1,0 +1,139 @@
+/**
+ * The RPCs offered under /v3: their messages, the checks that need no state, and whom they are for.
+ */
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import {
+  checkDelete,
+  checkPut,
+  checkRange,
+  checkTxn,
+  isReadOnlyTxn,
+  isSerializableTxn,
+} from '../../api/checks.ts';
+import type { EtcdErrorName } from '../../api/errors.ts';
+import { type Command, CommandSchema } from '../../api/gen/command_pb.js';
+import {
+  CompactionRequestSchema,
+  CompactionResponseSchema,
+  DeleteRangeRequestSchema,
+  DeleteRangeResponseSchema,
+  PutRequestSchema,
+  PutResponseSchema,
+  RangeRequestSchema,
+  RangeResponseSchema,
+  type TxnRequest,
+  TxnRequestSchema,
+  TxnResponseSchema,
+} from '../../api/gen/rpc_pb.js';
+import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
+import type { AskKind, MemberOp } from '../members/call.ts';
+import { readMessage } from './json-message.ts';
+
+/** What one request asks of the group, or why it is not asked at all. */
+export type Plan =
+  | { readonly kind: AskKind; readonly op: MemberOp }
+  | { readonly kind: 'refused'; readonly error: EtcdErrorName }
+  | { readonly kind: 'oversized'; readonly size: number };
+
+export interface Method {
+  /** Throws BadJson. */
+  readonly plan: (text: string) => Plan;
+  readonly response: DescMessage;
+}
+
+type CommandOp = Exclude<Command['op'], { case: undefined }>;
+
+export const methods: ReadonlyMap<string, Method> = new Map([
+  [
+    'kv/put',
+    method(PutRequestSchema, PutResponseSchema, (value) =>
+      planWrite({ case: 'put', value }, () => checkPut(value)),
+    ),
+  ],
+  [
+    'kv/range',
+    method(RangeRequestSchema, RangeResponseSchema, (value, textLength) =>
+      planRead(
+        { case: 'range', value },
+        value.serializable,
+        () => checkRange(value),
+        () => encodedSize(RangeRequestSchema, value, textLength),
+      ),
+    ),
+  ],
+  [
+    'kv/deleterange',
+    method(DeleteRangeRequestSchema, DeleteRangeResponseSchema, (value) =>
+      planWrite({ case: 'deleteRange', value }, () => checkDelete(value)),
+    ),
+  ],
+  ['kv/txn', method(TxnRequestSchema, TxnResponseSchema, planTxn)],
+  [
+    'kv/compaction',
+    method(CompactionRequestSchema, CompactionResponseSchema, (value) =>
+      planWrite({ case: 'compact', value }, () => null),
+    ),
+  ],
+]);
+
+export function planTxn(value: TxnRequest, textLength: number): Plan {
+  const check = () => checkTxn(value);
+  if (!isReadOnlyTxn(value)) return planWrite({ case: 'txn', value }, check);
+  // etcd also calls a transaction without any operation serializable. It may carry compares,
+  // though, and their answer would be stale without anybody having asked for that.
+  const empty = value.success.length === 0 && value.failure.length === 0;
+  return planRead({ case: 'readTxn', value }, !empty && isSerializableTxn(value), check, () =>
+    encodedSize(TxnRequestSchema, value, textLength),
+  );
+}
+
+/** In etcd's order: the transport's limit, then the request's own faults, then the log's limit. */
+export function planWrite(op: CommandOp, check: () => EtcdErrorName | null): Plan {
+  const command = create(CommandSchema);
+  command.op = op;
+  const bytes = toBinary(CommandSchema, command);
+  const size = payloadSize(bytes.length);
+  if (size > maxMessageBytes) return { kind: 'oversized', size };
+  const error = check();
+  if (error !== null) return { kind: 'refused', error };
+  if (bytes.length > maxRequestBytes) return { kind: 'refused', error: 'RequestTooLarge' };
+  return { kind: 'write', op: { case: 'command', value: bytes } };
+}
+
+function planRead(
+  op: MemberOp,
+  serializable: boolean,
+  check: () => EtcdErrorName | null,
+  measure: () => number,
+): Plan {
+  const size = measure();
+  if (size > maxMessageBytes) return { kind: 'oversized', size };
+  const error = check();
+  if (error !== null) return { kind: 'refused', error };
+  return { kind: serializable ? 'serializable' : 'read', op };
+}
+
+function method<Q extends DescMessage>(
+  request: Q,
+  response: DescMessage,
+  plan: (message: MessageShape<Q>, textLength: number) => Plan,
+): Method {
+  return { plan: (text) => plan(readMessage(request, text), text.length), response };
+}
+
+/** A message is never longer encoded than as JSON, so only long texts need to be measured. */
+function encodedSize<D extends DescMessage>(
+  desc: D,
+  message: MessageShape<D>,
+  textLength: number,
+): number {
+  return textLength <= maxMessageBytes ? textLength : toBinary(desc, message).length;
+}
+
+/** Size of the request inside an encoded Command: without the field's tag and length. */
+function payloadSize(commandSize: number): number {
+  for (let lengthBytes = 1; ; lengthBytes++) {
+    const size = commandSize - 1 - lengthBytes;
+    if (size < 2 ** (7 * lengthBytes)) return size;
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * Gets one request served by the tenant's group: finds the leader, follows redirects, retries what
+ * may be retried, all within the request's deadline and a bounded number of attempts.
+ *
+ * It never sends a write again that may have reached a core (consensus-rules.md 1): without that,
+ * one put applies twice around somebody else's, and readers see 1, 2, 1.
+ */
+import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
+import type { Failure, Redirect, Server } from '../../api/gen/member_pb.js';
+import { Redirect_Reason } from '../../api/gen/member_pb.js';
+import { foundingPlaces } from '../../api/limits.ts';
+import { groupSize, type RouterEnv } from '../env.ts';
+import { type Deadline, isOver, remainingMs } from '../http/deadline.ts';
+import { counters } from '../metrics/counters.ts';
+import { type AskKind, callMember, type MemberAnswer, type MemberOp } from './call.ts';
+import { forget, hintFor, remember } from './hints.ts';
+
+export interface Ask {
+  readonly env: RouterEnv;
+  readonly tenant: string;
+  readonly kind: AskKind;
+  readonly op: MemberOp;
+  readonly deadline: Deadline;
+}
+
+export type Answer = Served | Refused;
+
+export interface Served {
+  readonly ok: true;
+  readonly response: Uint8Array;
+  readonly servedBy: Server | undefined;
+  /** How long the members took, all attempts together. */
+  readonly membersMs: number;
+}
+
+export interface Refused {
+  readonly ok: false;
+  readonly error: EtcdErrorName;
+  /** True only for a write that may or may not have been applied, now or later. */
+  readonly outcomeUnknown: boolean;
+  readonly detail: string;
+  readonly servedBy: Server | undefined;
+}
+
+const attemptsMax = 8;
+const backoffFirstMs = 40;
+const backoffMaxMs = 800;
+/** Redirects that name the leader are followed at once this often; then they may be a circle. */
+const promptRedirectsMax = 3;
+/** A read leaves this share of what is left to the attempts after it, in case nobody answers. */
+const readAttemptShare = 0.4;
+const readAttemptMinMs = 500;
+/** How long we do not go back to a member that could not be reached. */
+const avoidMs = 10_000;
+const firstPlace = foundingPlaces[0];
+
+/** Where the search stands; one object per request. */
+interface Search {
+  readonly ask: Ask;
+  target: number;
+  suspect: boolean;
+  term: bigint;
+  places: readonly number[];
+  readonly unreachable: Set<number>;
+  avoid: { readonly place: number; readonly untilMs: number } | null;
+  promptRedirects: number;
+  waitsInARow: number;
+  /** Why the last member gave no answer, for whoever reads the error. */
+  lastFault: string;
+}
+
+export async function askGroup(ask: Ask): Promise<Answer> {
+  const startedMs = Date.now();
+  const search = begin(ask);
+  for (let attempt = 0; attempt < attemptsMax && !isOver(ask.deadline); attempt++) {
+    counters.attempts += 1;
+    const answer = await callMember({
+      env: ask.env,
+      tenant: ask.tenant,
+      place: search.target,
+      kind: ask.kind,
+      op: ask.op,
+      groupSize: groupSize(ask.env),
+      timeoutMs: attemptTimeoutMs(ask),
+      suspectTerm: search.suspect && ask.kind !== 'serializable' ? search.term : null,
+    });
+    const end = handle(search, answer, startedMs);
+    if (end !== null) return end;
+    if (search.waitsInARow > 0) await pause(search);
+  }
+  return outOfTries(search);
+}
+
+function begin(ask: Ask): Search {
+  const hint = hintFor(ask.tenant);
+  const avoid = hint?.avoid && hint.avoid.untilMs > Date.now() ? hint.avoid : null;
+  return {
+    ask,
+    target: hint?.place ?? firstPlace,
+    suspect: hint?.suspect ?? false,
+    term: hint?.term ?? 0n,
+    places: hint?.places ?? [],
+    unreachable: new Set(),
+    avoid,
+    promptRedirects: 0,
+    waitsInARow: 0,
+    lastFault: '',
+  };
+}
+
+/** The end of the search, or null: try again at `search.target`, after a pause if one is due. */
+function handle(search: Search, answer: MemberAnswer, startedMs: number): Answer | null {
+  switch (answer.kind) {
+    case 'response': {
+      learnFromResponse(search, answer.servedBy);
+      const { response, servedBy } = answer;
+      return { ok: true, response, servedBy, membersMs: Date.now() - startedMs };
+    }
+    case 'failure':
+      return refusedByMember(search, answer.failure, answer.servedBy);
+    case 'redirect':
+      counters.redirects += 1;
+      followRedirect(search, answer.redirect);
+      return null;
+    case 'fault':
+      return handleFault(search, answer.fault);
+    default:
+      return answer satisfies never;
+  }
+}
+
+function learnFromResponse(search: Search, servedBy: Server | undefined): void {
+  if (search.ask.kind === 'serializable' || servedBy === undefined) return;
+  if (servedBy.term > search.term) search.term = servedBy.term;
+  const { term } = search;
+  // A leader that answered through another member is not our next address if we could not reach
+  // it ourselves a moment ago: the next write would end with an unknown outcome.
+  const relayed = servedBy.place !== search.target;
+  const avoided = relayed && search.avoid?.place === servedBy.place;
+  const place = servedBy.role === 'leader' && !avoided ? servedBy.place : search.target;
+  const known = hintFor(search.ask.tenant);
+  // The usual case by far: nothing new.
+  if (known?.place === place && known.term === term && !known.suspect && !avoided) return;
+  remember(search.ask.tenant, {
+    place,
+    term,
+    places: search.places,
+    suspect: avoided,
+    avoid: avoided ? search.avoid : null,
+  });
+}
+
+function refusedByMember(search: Search, failure: Failure, servedBy: Server | undefined): Refused {
+  const write = search.ask.kind === 'write';
+  const outcomeUnknown = write && failure.outcomeUnknown;
+  if (outcomeUnknown) {
+    counters.unknownOutcomes += 1;
+    // The leader may have lost its office; let the next request find out.
+    suspectFromNowOn(search);
+  }
+  // A name of a newer version of the member is not ours to put into words.
+  const error = isEtcdErrorName(failure.error)
+    ? failure.error
+    : outcomeUnknown
+      ? 'OutcomeUnknown'
+      : 'Stopped';
+  return { ok: false, error, outcomeUnknown, detail: failure.detail, servedBy };
+}
+
+function followRedirect(search: Search, redirect: Redirect): void {
+  if (redirect.term > search.term) search.term = redirect.term;
+  if (redirect.places.length > 0) search.places = redirect.places;
+  switch (redirect.reason) {
+    case Redirect_Reason.NOT_BORN:
+      // Only place 1 can found the group, or say who its members are.
+      if (search.target !== firstPlace && !search.unreachable.has(firstPlace)) {
+        goTo(search, firstPlace);
+      } else {
+        search.target = nextPlace(search);
+        search.waitsInARow += 1;
+      }
+      return;
+    case Redirect_Reason.NOT_LEADER:
+      if (redirect.leaderPlace > 0 && redirect.leaderPlace !== search.target) {
+        goToLeader(search, redirect.leaderPlace, redirect.confirmed);
+        return;
+      }
+      waitForLeader(search);
+      return;
+    default:
+      waitForLeader(search);
+  }
+}
+
+function goToLeader(search: Search, place: number, confirmed: boolean): void {
+  if (search.unreachable.has(place) && !confirmed) {
+    // Nobody but this member believes in it, on hearsay: let the member check.
+    waitForLeader(search);
+    return;
+  }
+  const again = search.unreachable.delete(place);
+  goTo(search, place);
+  if (again) search.waitsInARow += 1;
+}
+
+function goTo(search: Search, place: number): void {
+  search.target = place;
+  search.suspect = false;
+  search.promptRedirects += 1;
+  search.waitsInARow = search.promptRedirects > promptRedirectsMax ? search.waitsInARow + 1 : 0;
+}
+
+/** Stay with this member once, in case its election is under way; then let another one try. */
+function waitForLeader(search: Search): void {
+  if (search.waitsInARow > 0) search.target = nextPlace(search);
+  search.suspect = true;
+  search.waitsInARow += 1;
+}
+
+function handleFault(
+  search: Search,
+  fault: { maybeDelivered: boolean; overloaded: boolean; reason: string },
+): Refused | null {
+  counters.faults += 1;
+  search.lastFault = fault.reason;
+  if (fault.overloaded) {
+    return refused('TooManyRequests', false, fault.reason);
+  }
+  search.unreachable.add(search.target);
+  search.avoid = { place: search.target, untilMs: Date.now() + avoidMs };
+  search.target = nextPlace(search);
+  search.suspect = true;
+  suspectFromNowOn(search);
+  if (search.ask.kind === 'write' && fault.maybeDelivered) {
+    counters.unknownOutcomes += 1;
+    const late = search.ask.deadline.byClient && isOver(search.ask.deadline);
+    return refused(late ? 'DeadlineExceeded' : 'OutcomeUnknown', true, fault.reason);
+  }
+  // All of them out of reach: a moment later some may be back.
+  if (search.unreachable.has(search.target)) {
+    search.unreachable.clear();
+    search.waitsInARow += 1;
+  }
+  return null;
+}
+
+/** Whoever asks next begins at another member, and with a suspicion, so that the group heals. */
+function suspectFromNowOn(search: Search): void {
+  if (search.ask.kind === 'serializable') {
+    forget(search.ask.tenant);
+    return;
+  }
+  remember(search.ask.tenant, {
+    place: search.target,
+    term: search.term,
+    places: search.places,
+    suspect: true,
+    avoid: search.avoid,
+  });
+}
+
+/** The member after the current one that has not failed us, else simply the one after it. */
+function nextPlace(search: Search): number {
+  const { target } = search;
+  const places: readonly number[] =
+    search.places.length > 0 ? search.places : foundingPlaces.slice(0, groupSize(search.ask.env));
+  const sorted = [...new Set([...places, target])].sort((a, b) => a - b);
+  const at = sorted.indexOf(target);
+  const others = [...sorted.slice(at + 1), ...sorted.slice(0, at)];
+  return others.find((place) => !search.unreachable.has(place)) ?? others[0] ?? target;
+}
+
+function outOfTries(search: Search): Refused {
+  const { deadline } = search.ask;
+  if (search.suspect) suspectFromNowOn(search);
+  const late = deadline.byClient && isOver(deadline);
+  return refused(
+    late ? 'DeadlineExceeded' : 'NoLeader',
+    false,
+    `no member could serve the request; nothing was proposed. ${search.lastFault}`.trimEnd(),
+  );
+}
+
+function refused(error: EtcdErrorName, outcomeUnknown: boolean, detail: string): Refused {
+  return { ok: false, error, outcomeUnknown, detail, servedBy: undefined };
+}
+
+function attemptTimeoutMs(ask: Ask): number {
+  const left = remainingMs(ask.deadline);
+  if (ask.kind === 'write') return left; // It cannot be sent elsewhere: nothing to save time for.
+  return Math.min(left, Math.max(readAttemptMinMs, left * readAttemptShare));
+}
+
+function pause(search: Search): Promise<void> {
+  const full = Math.min(backoffMaxMs, backoffFirstMs * 2 ** (search.waitsInARow - 1));
+  const jittered = full * (0.5 + Math.random() / 2);
+  const ms = Math.min(jittered, Math.max(0, remainingMs(search.ask.deadline)));
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

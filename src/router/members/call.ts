@@ -1,0 +1,103 @@
+/**
+ * One attempt at one member: encode, call, decode. Everything that can go wrong comes back as a
+ * value; whether to try again is decided in ask.ts.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type Failure,
+  MemberReplySchema,
+  type MemberRequest,
+  MemberRequestSchema,
+  type Redirect,
+  type Server,
+} from '../../api/gen/member_pb.js';
+import { protocolVersion } from '../../api/limits.ts';
+import { memberName, memberPaths } from '../../api/member.ts';
+import type { RouterEnv } from '../env.ts';
+import { within } from '../http/deadline.ts';
+import { type PlatformFault, platformFault } from '../platform-errors.ts';
+
+/** What a member is asked to do. */
+export type MemberOp = Exclude<MemberRequest['op'], { case: undefined }>;
+
+/** A write changes state and so travels once; a serializable read goes to any member. */
+export type AskKind = 'write' | 'read' | 'serializable';
+
+export type MemberAnswer =
+  | { readonly kind: 'response'; readonly response: Uint8Array; readonly servedBy?: Server }
+  | { readonly kind: 'failure'; readonly failure: Failure; readonly servedBy?: Server }
+  | { readonly kind: 'redirect'; readonly redirect: Redirect }
+  | { readonly kind: 'fault'; readonly fault: PlatformFault };
+
+export interface Attempt {
+  readonly env: RouterEnv;
+  readonly tenant: string;
+  readonly place: number;
+  readonly kind: AskKind;
+  readonly op: MemberOp;
+  readonly groupSize: number;
+  readonly timeoutMs: number;
+  /** null: the leader is not suspected. */
+  readonly suspectTerm: bigint | null;
+}
+
+/** The member's own deadline ends this much earlier, so that what it knows gets here in time. */
+const replyMarginMaxMs = 250;
+
+/** The runtime's own retries would send a write twice and hide failures from our hints. */
+const noRetries: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
+
+export function memberStub(env: RouterEnv, tenant: string, place: number): DurableObjectStub {
+  // A fresh stub per attempt: a stub stays broken after most exceptions.
+  return env.RAFT_NODE.get(env.RAFT_NODE.idFromName(memberName(tenant, place)), noRetries);
+}
+
+export async function callMember(attempt: Attempt): Promise<MemberAnswer> {
+  const body = encode(attempt);
+  try {
+    const bytes = await within(attempt.timeoutMs, async (signal) => {
+      const stub = memberStub(attempt.env, attempt.tenant, attempt.place);
+      const reply = await stub.fetch(memberPaths.client, { method: 'POST', body, signal });
+      if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
+      return new Uint8Array(await reply.arrayBuffer());
+    });
+    return decode(bytes);
+  } catch (error) {
+    return { kind: 'fault', fault: platformFault(error) };
+  }
+}
+
+function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {
+  const request = create(MemberRequestSchema);
+  const { timeoutMs } = attempt;
+  request.protocol = protocolVersion;
+  request.op = attempt.op;
+  request.timeoutMs = Math.max(
+    1,
+    Math.floor(timeoutMs - Math.min(replyMarginMaxMs, timeoutMs / 8)),
+  );
+  if (attempt.suspectTerm !== null) request.suspectTerm = attempt.suspectTerm;
+  request.groupSize = attempt.groupSize;
+  // Always true for a write: one that may have reached a core is not sent again at all (ask.ts).
+  request.mayPropose = attempt.kind === 'write';
+  request.serializable = attempt.kind === 'serializable';
+  return toBinary(MemberRequestSchema, request) as Uint8Array<ArrayBuffer>;
+}
+
+function decode(bytes: Uint8Array): MemberAnswer {
+  const reply = fromBinary(MemberReplySchema, bytes);
+  const by = reply.servedBy === undefined ? {} : { servedBy: reply.servedBy };
+  const { outcome } = reply;
+  switch (outcome.case) {
+    case 'response':
+      return { kind: 'response', response: outcome.value, ...by };
+    case 'failure':
+      return { kind: 'failure', failure: outcome.value, ...by };
+    case 'redirect':
+      return { kind: 'redirect', redirect: outcome.value };
+    case undefined:
+      throw new Error('member answered with an empty reply');
+    default:
+      return outcome satisfies never;
+  }
+}
