@@ -3,7 +3,7 @@
  * own, and whatever way the bench ends (done, error, Ctrl-C, SIGTERM), the groups are killed and the
  * directory is removed. Only a kill -9 of the bench itself leaves children behind.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
@@ -95,6 +95,12 @@ export class Child {
       // The whole group is gone already.
     }
   }
+}
+
+/** What `command --version` prints, or null when there is no such command on PATH. */
+export function versionOf(command: string): string | null {
+  const { error, stdout, stderr } = spawnSync(command, ['--version'], { encoding: 'utf8' });
+  return error ? null : `${stdout}${stderr}`.trim();
 }
 
 /** Ports that were free a moment ago; asked for together, so they differ. */

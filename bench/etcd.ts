@@ -2,17 +2,16 @@
  * Starts the contender "etcd": three etcd processes on loopback with fresh data directories, driven
  * through the JSON gateway of the leader. Settings are etcd's defaults, but for the log level.
  */
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { Child, freePorts } from './children.ts';
+import { Child, freePorts, versionOf } from './children.ts';
 import { type Contender, ContenderMissing } from './contender.ts';
 
 const memberCount = 3;
 const startTimeoutMs = 30_000;
 
 export async function startEtcd(directory: string): Promise<Contender> {
-  const version = spawnSync('etcd', ['--version'], { encoding: 'utf8' });
-  if (version.error) throw new ContenderMissing('etcd is not on PATH');
+  const version = versionOf('etcd');
+  if (version === null) throw new ContenderMissing('etcd is not on PATH');
   const ports = await freePorts(2 * memberCount);
   const members = Array.from({ length: memberCount }, (_, n) => ({
     name: `m${n + 1}`,
@@ -48,7 +47,7 @@ export async function startEtcd(directory: string): Promise<Contender> {
   });
   return {
     name: 'etcd',
-    description: `${version.stdout.split('\n')[0]}, three processes, JSON gateway of the leader`,
+    description: `${version.split('\n')[0]}, three processes, JSON gateway of the leader`,
     url,
     pids: children.map(({ pid }) => pid),
     preloadBatch: 100,

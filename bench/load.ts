@@ -2,10 +2,9 @@
  * Load generators: wrk where it is installed, else autocannon. Both keep N connections busy, each
  * with one request at a time (a closed loop), and answer with the same measurement.
  */
-import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { Child } from './children.ts';
+import { Child, versionOf } from './children.ts';
 import { type Operation, operationPath, type Workload } from './workload.ts';
 
 export interface Measurement {
@@ -33,9 +32,9 @@ export interface LoadGenerator {
 const requestTimeoutSeconds = 10;
 
 export function findLoadGenerator(): LoadGenerator {
-  const version = spawnSync('wrk', ['--version'], { encoding: 'utf8' });
-  if (version.error) return { name: 'autocannon (wrk is not on PATH)', run: runAutocannon };
-  const [, number = '?'] = /^(wrk \S+)/.exec(`${version.stdout}${version.stderr}`) ?? [];
+  const version = versionOf('wrk');
+  if (version === null) return { name: 'autocannon (wrk is not on PATH)', run: runAutocannon };
+  const [, number = '?'] = /^(wrk \S+)/.exec(version) ?? [];
   return { name: `${number}, one thread`, run: runWrk };
 }
 

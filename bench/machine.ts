@@ -1,8 +1,8 @@
 /** What a reader needs to know about the machine before reading the numbers. */
-import { spawnSync } from 'node:child_process';
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, type } from 'node:os';
 import { join } from 'node:path';
+import { versionOf } from './children.ts';
 import { percentile } from './statistics.ts';
 import { workerdPath } from './workerd.ts';
 
@@ -24,13 +24,12 @@ export interface MachineFacts {
 
 export function machineFacts(directory: string, loadGenerator: string): MachineFacts {
   const fsyncMs = probeFsync(directory);
-  const version = spawnSync(workerdPath, ['--version'], { encoding: 'utf8' });
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     system: `${type()} ${release()}`,
     node: process.version,
-    workerd: version.stdout?.trim().replace(/^workerd /, '') ?? 'unknown',
+    workerd: versionOf(workerdPath)?.replace(/^workerd /, '') ?? 'unknown',
     loadGenerator,
     loadAverage: Math.round((loadavg()[0] ?? 0) * 100) / 100,
     fsyncP50Ms: percentile(fsyncMs, 50),
