@@ -1,0 +1,98 @@
+/**
+ * The tables of the state machine and its one row of progress.
+ *
+ * kv_index holds one row per key and revision, newest first, so that "this key at that revision"
+ * is one seek; kv_data holds keys and values by revision, so that history can be replayed in order.
+ * A put writes one row into each and nothing else. Version 0 (index) and value NULL (data) mark a
+ * tombstone. A lease is its int64 as decimal text, '' for none: it never becomes a JS number.
+ *
+ * When one transaction writes a key twice, kv_index keeps the last write of the revision only;
+ * kv_data keeps both, told apart by `sub`, the position inside the revision.
+ */
+import type { Sql } from './sql.ts';
+
+/** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
+export const schemaVersion = 1;
+
+const tables = [
+  `CREATE TABLE kv_index (
+    key BLOB NOT NULL, rev INTEGER NOT NULL, sub INTEGER NOT NULL,
+    created INTEGER NOT NULL, version INTEGER NOT NULL, lease TEXT NOT NULL,
+    PRIMARY KEY (key, rev DESC)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE kv_data (
+    rev INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL, value BLOB,
+    PRIMARY KEY (rev, sub)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE kv_meta (
+    id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
+    applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
+    purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL
+  ) WITHOUT ROWID`,
+];
+
+/** All integers are below 2^53. */
+export interface Progress {
+  /** Version of the rules of the last entry applied; 0 before the first. */
+  rulesVersion: number;
+  /** Log index of the last entry applied. */
+  appliedIndex: number;
+  /** Revision of the last change; an empty store stands at 1, as etcd's does. */
+  revision: number;
+  /** Reads below it are refused. Before the first compaction -1, so that etcd's "compact 0" passes. */
+  compactRevision: number;
+  /** Versions superseded at or below it are gone from disk. purged <= max(compactRevision, 0). */
+  purgedRevision: number;
+  /** Next row of kv_data that physical compaction looks at, while purged < compact revision. */
+  scanRevision: number;
+  scanSub: number;
+}
+
+const findTable = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kv_meta'";
+const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0)';
+const selectMeta =
+  'SELECT schema, rules, applied, revision, compacted, purged, scan_rev, scan_sub FROM kv_meta WHERE id = 1';
+const updateMeta =
+  'UPDATE kv_meta SET rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?, scan_sub = ? WHERE id = 1';
+
+/** Reads only: a schema statement would count as a write even when it changes nothing. */
+export function tablesExist(sql: Sql): boolean {
+  return sql.first(findTable) !== undefined;
+}
+
+export function createTables(sql: Sql): void {
+  for (const table of tables) sql.run(table);
+  sql.run(insertMeta, schemaVersion);
+}
+
+/** Throws when the tables are of a version that this code does not know. */
+export function loadProgress(sql: Sql): Progress {
+  const row = sql.first(selectMeta);
+  if (!row) throw new Error('kv: the state machine was never created here');
+  const [schema, rules, applied, revision, compacted, purged, scanRev, scanSub] = row as number[];
+  if (schema !== schemaVersion) {
+    throw new Error(`kv: storage has schema ${schema}, this code knows ${schemaVersion}`);
+  }
+  return {
+    rulesVersion: rules as number,
+    appliedIndex: applied as number,
+    revision: revision as number,
+    compactRevision: compacted as number,
+    purgedRevision: purged as number,
+    scanRevision: scanRev as number,
+    scanSub: scanSub as number,
+  };
+}
+
+export function storeProgress(sql: Sql, progress: Progress): void {
+  sql.run(
+    updateMeta,
+    progress.rulesVersion,
+    progress.appliedIndex,
+    progress.revision,
+    progress.compactRevision,
+    progress.purgedRevision,
+    progress.scanRevision,
+    progress.scanSub,
+  );
+}

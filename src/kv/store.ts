@@ -1,0 +1,52 @@
+/**
+ * What the parts of the state machine share: the database, its progress in memory, the limits, and
+ * the one place where it will be asked whether a lease exists.
+ */
+import type { EtcdErrorName } from '../api/errors.ts';
+import { maxChangesPerEntry, maxReplyBytes } from '../api/limits.ts';
+import { defaultPageLimits, type PageLimits } from './scan.ts';
+import type { Progress } from './schema.ts';
+import type { Sql } from './sql.ts';
+
+/**
+ * Part of the rules that apply an entry: all members must use the same, so only tests set others.
+ * (`pages` may differ: no answer depends on it.)
+ */
+export interface Limits {
+  /** Bytes charged for one reply (see ReplyBudget). */
+  readonly replyBytes: number;
+  /** Bytes charged for the replies of one log entry together. */
+  readonly entryReplyBytes: number;
+  /** Rows of history that one log entry may add. */
+  readonly changes: number;
+  readonly pages: PageLimits;
+}
+
+export const defaultLimits: Limits = {
+  replyBytes: maxReplyBytes,
+  entryReplyBytes: 2 * maxReplyBytes,
+  changes: maxChangesPerEntry,
+  pages: defaultPageLimits,
+};
+
+export interface Store {
+  readonly sql: Sql;
+  readonly progress: Progress;
+  readonly limits: Limits;
+}
+
+export type Outcome<T> =
+  | { readonly ok: true; readonly response: T }
+  | { readonly ok: false; readonly error: EtcdErrorName };
+
+export function failure(error: EtcdErrorName): {
+  readonly ok: false;
+  readonly error: EtcdErrorName;
+} {
+  return { ok: false, error };
+}
+
+/** Leases come later; until then none exists, so that a put with any non-zero lease is refused. */
+export function leaseExists(_store: Store, _id: bigint): boolean {
+  return false;
+}

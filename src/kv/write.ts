@@ -1,0 +1,176 @@
+/**
+ * One change in the making: the rows of the next revision, written as its operations run.
+ *
+ * Every row it writes carries the new revision and no older row is touched, so a change that cannot
+ * be finished is taken back by deleting exactly its rows (`undo`). It becomes visible when the
+ * state machine raises the revision, which happens in the same turn and SQL transaction.
+ */
+import { create } from '@bufbuild/protobuf';
+import type { KeyValue } from '../api/gen/mvcc_pb.js';
+import {
+  type DeleteRangeRequest,
+  type DeleteRangeResponse,
+  DeleteRangeResponseSchema,
+  type PutRequest,
+  type PutResponse,
+  PutResponseSchema,
+} from '../api/gen/rpc_pb.js';
+import { boundsOf } from './bounds.ts';
+import { header, keyValue, type ReplyBudget } from './reply.ts';
+import { type LiveVersion, readLive, readValue, Scan } from './scan.ts';
+import { failure, leaseExists, type Outcome, type Store } from './store.ts';
+
+const selectNewest = `
+  SELECT rev, sub, created, version, lease FROM kv_index WHERE key = ? ORDER BY rev DESC LIMIT 1`;
+const insertIndex = 'INSERT INTO kv_index VALUES (?, ?, ?, ?, ?, ?)';
+const replaceIndex = 'REPLACE INTO kv_index VALUES (?, ?, ?, ?, ?, ?)';
+// An empty blob may be bound as NULL, which in kv_data means a tombstone.
+const insertValue = "INSERT INTO kv_data VALUES (?, ?, ?, coalesce(?, x''))";
+const insertTombstone = 'INSERT INTO kv_data VALUES (?, ?, ?, NULL)';
+const undoIndex = 'DELETE FROM kv_index WHERE key = ? AND rev = ?';
+const undoData = 'DELETE FROM kv_data WHERE rev = ?';
+
+/** What the commands of one log entry share. */
+export interface EntryBudget {
+  /** Rows of history that the entry may still add. */
+  changesLeft: number;
+  /** Bytes of replies that the entry may still make. */
+  replyBytesLeft: number;
+}
+
+export class Change {
+  private readonly store: Store;
+  private readonly entry: EntryBudget;
+  private readonly reply: ReplyBudget;
+  /** The revision that is being made. */
+  private readonly rev: number;
+  private written = 0;
+  /** Keys written so far, for `undo`; null when the caller can do without it. */
+  private readonly undoable: Uint8Array[] | null;
+
+  constructor(store: Store, entry: EntryBudget, reply: ReplyBudget, undoable: boolean) {
+    this.store = store;
+    this.entry = entry;
+    this.reply = reply;
+    this.rev = store.progress.revision + 1;
+    this.undoable = undoable ? [] : null;
+  }
+
+  /** The newest revision that a read inside this change sees and reports. */
+  get revision(): number {
+    return this.written > 0 ? this.rev : this.rev - 1;
+  }
+
+  /** Refuses before it writes. The caller has made the static checks. */
+  put(request: PutRequest): Outcome<PutResponse> {
+    const { key, ignoreValue, ignoreLease } = request;
+    const { sql } = this.store;
+    const fault = checkLease(this.store, request);
+    if (fault) return failure(fault);
+    if (this.entry.changesLeft < 1) return failure('TooManyChanges');
+    const newest = sql.first(selectNewest, key);
+    const version = newest ? (newest[3] as number) : 0;
+    if (version === 0 && (ignoreValue || ignoreLease)) return failure('KeyNotFound');
+    let { value } = request;
+    let prevKv: KeyValue | undefined;
+    if (newest && version > 0 && (ignoreValue || request.prevKv)) {
+      const previous = {
+        key,
+        rev: newest[0] as number,
+        sub: newest[1] as number,
+        created: newest[2] as number,
+        version,
+        lease: newest[4] as string,
+        value: null,
+      } satisfies LiveVersion;
+      const oldValue = readValue(sql, previous.rev, previous.sub);
+      if (ignoreValue) value = oldValue;
+      if (request.prevKv) {
+        if (!this.reply.takeRecord(key.length, oldValue.length)) return failure('ReplyTooLarge');
+        prevKv = keyValue(previous, oldValue);
+      }
+    }
+    const lease = ignoreLease ? (newest?.[4] as string) : leaseText(request.lease);
+    const created = version > 0 ? (newest?.[2] as number) : this.rev;
+    // A key that this change has already written keeps one index row: the last one counts.
+    const write = newest?.[0] === this.rev ? replaceIndex : insertIndex;
+    const sub = this.nextSub(key);
+    sql.run(write, key, this.rev, sub, created, version + 1, lease);
+    sql.run(insertValue, this.rev, sub, key, value);
+    const response = create(PutResponseSchema, { header: header(this.rev) });
+    if (prevKv) response.prevKv = prevKv;
+    return { ok: true, response };
+  }
+
+  /**
+   * In pages: reads some keys, writes their tombstones, reads on. The caller has made sure that the
+   * entry may change so many keys; running out here means that this change made some of them.
+   */
+  deleteRange(request: DeleteRangeRequest): Outcome<DeleteRangeResponse> {
+    const prevKvs: KeyValue[] = [];
+    if (request.prevKv) {
+      // All previous values first: a reply that is too large is refused with nothing written.
+      for (const version of this.live(request, true)) {
+        const value = version.value as Uint8Array;
+        if (!this.reply.takeRecord(version.key.length, value.length)) {
+          return failure('ReplyTooLarge');
+        }
+        prevKvs.push(keyValue(version, value));
+      }
+    }
+    let deleted = 0;
+    for (const { key, rev } of this.live(request, false)) {
+      if (this.entry.changesLeft < 1) return failure('TooManyChanges');
+      const write = rev === this.rev ? replaceIndex : insertIndex;
+      const sub = this.nextSub(key);
+      this.store.sql.run(write, key, this.rev, sub, 0, 0, '');
+      this.store.sql.run(insertTombstone, this.rev, sub, key);
+      deleted += 1;
+    }
+    const response = create(DeleteRangeResponseSchema, {
+      header: header(this.revision),
+      deleted: BigInt(deleted),
+      prevKvs,
+    });
+    return { ok: true, response };
+  }
+
+  /** Takes back every row written so far. The change must not be used afterwards. */
+  undo(): void {
+    if (this.written === 0) return;
+    if (!this.undoable) throw new Error('kv: a change that cannot be undone has failed');
+    for (const key of this.undoable) this.store.sql.run(undoIndex, key, this.rev);
+    this.store.sql.run(undoData, this.rev);
+    this.entry.changesLeft += this.written;
+    this.written = 0;
+  }
+
+  private *live(request: DeleteRangeRequest, withValues: boolean): Generator<LiveVersion, void> {
+    const { sql, limits } = this.store;
+    const bounds = boundsOf(request.key, request.rangeEnd);
+    if (bounds.single) {
+      const version = readLive(sql, bounds.start, this.rev);
+      if (version) yield version;
+      return;
+    }
+    const scan = new Scan(sql, bounds, this.rev, limits.pages);
+    while (!scan.done) {
+      yield* withValues ? scan.valuePage(Number.POSITIVE_INFINITY) : scan.indexPage();
+    }
+  }
+
+  private nextSub(key: Uint8Array): number {
+    this.undoable?.push(key);
+    this.entry.changesLeft -= 1;
+    return this.written++;
+  }
+}
+
+/** Any non-zero lease, a negative one too, must exist. */
+export function checkLease(store: Store, { lease }: PutRequest): 'LeaseNotFound' | null {
+  return lease === 0n || leaseExists(store, lease) ? null : 'LeaseNotFound';
+}
+
+function leaseText(lease: bigint): string {
+  return lease === 0n ? '' : lease.toString();
+}

@@ -1,0 +1,138 @@
+/** Short ways to write entries and requests in tests of the state machine. */
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { CommandSchema } from '../../src/api/gen/command_pb.js';
+import {
+  CompactionRequestSchema,
+  DeleteRangeRequestSchema,
+  PutRequestSchema,
+  RangeRequestSchema,
+  type RangeResponse,
+  TxnRequestSchema,
+} from '../../src/api/gen/rpc_pb.js';
+import { encodeBatch } from '../../src/kv/batch.ts';
+import { drain } from '../../src/kv/range.ts';
+import {
+  type CommandResponse,
+  type CommandResult,
+  StateMachine,
+} from '../../src/kv/state-machine.ts';
+import type { Limits } from '../../src/kv/store.ts';
+import { NodeSql } from '../support/node-sql.ts';
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+export const text = (data: Uint8Array): string => new TextDecoder().decode(data);
+
+export const put = (init: MessageInitShape<typeof PutRequestSchema>): Uint8Array =>
+  toBinary(
+    CommandSchema,
+    create(CommandSchema, { op: { case: 'put', value: create(PutRequestSchema, init) } }),
+  );
+
+export const del = (init: MessageInitShape<typeof DeleteRangeRequestSchema>): Uint8Array =>
+  toBinary(
+    CommandSchema,
+    create(CommandSchema, {
+      op: { case: 'deleteRange', value: create(DeleteRangeRequestSchema, init) },
+    }),
+  );
+
+export const txn = (init: MessageInitShape<typeof TxnRequestSchema>): Uint8Array =>
+  toBinary(
+    CommandSchema,
+    create(CommandSchema, { op: { case: 'txn', value: create(TxnRequestSchema, init) } }),
+  );
+
+export const compact = (revision: number): Uint8Array =>
+  toBinary(
+    CommandSchema,
+    create(CommandSchema, {
+      op: {
+        case: 'compact',
+        value: create(CompactionRequestSchema, { revision: BigInt(revision) }),
+      },
+    }),
+  );
+
+/** A put of two texts. */
+export const set = (key: string, value = ''): Uint8Array =>
+  put({ key: bytes(key), value: bytes(value) });
+
+/** A state machine on a database in memory, one entry per call of `apply`. */
+export class Machine {
+  readonly sql: NodeSql;
+  machine: StateMachine;
+  private readonly limits: Partial<Limits>;
+
+  constructor(limits: Partial<Limits> = {}) {
+    this.sql = new NodeSql();
+    this.limits = limits;
+    StateMachine.create(this.sql);
+    this.machine = StateMachine.open(this.sql, limits);
+  }
+
+  /** All commands in one entry. */
+  apply(...commands: Uint8Array[]): CommandResult[] {
+    const applied = this.machine.apply(this.machine.appliedIndex + 1, encodeBatch(commands));
+    if (!applied.ok) throw new Error(`unknown rules version ${applied.unknownVersion}`);
+    this.machine.saveProgress();
+    return [...applied.results];
+  }
+
+  /** The response of one command, which must succeed. */
+  ok<Case extends CommandResponse['case']>(
+    kind: Case,
+    command: Uint8Array,
+  ): Extract<CommandResponse, { case: Case }>['value'] {
+    const [result] = this.apply(command);
+    if (!result?.ok) throw new Error(`refused: ${result?.error}`);
+    if (result.response.case !== kind) throw new Error(`is a ${result.response.case}`);
+    return result.response.value as Extract<CommandResponse, { case: Case }>['value'];
+  }
+
+  /** The name of the error of one command, or 'ok'. */
+  error(command: Uint8Array): string {
+    const [result] = this.apply(command);
+    return result?.ok ? 'ok' : (result?.error ?? 'no result');
+  }
+
+  range(init: MessageInitShape<typeof RangeRequestSchema>): RangeResponse {
+    const result = drain(this.machine.range(create(RangeRequestSchema, init)));
+    if (!result.ok) throw new Error(`refused: ${result.error}`);
+    return result.response;
+  }
+
+  rangeError(init: MessageInitShape<typeof RangeRequestSchema>): string {
+    const result = drain(this.machine.range(create(RangeRequestSchema, init)));
+    return result.ok ? 'ok' : result.error;
+  }
+
+  /** `key=value` of every key, in order. */
+  contents(revision = 0): string[] {
+    const { kvs } = this.range({ key: zero, rangeEnd: zero, revision: BigInt(revision) });
+    return kvs.map(({ key, value }) => `${text(key)}=${text(value)}`);
+  }
+
+  /** Runs physical compaction to its end in steps of `rows`. */
+  compactAll(rows = 1000): number {
+    let deleted = 0;
+    while (this.machine.compactionPending()) deleted += this.machine.compactStep(rows);
+    this.machine.saveProgress();
+    return deleted;
+  }
+
+  /** As after an eviction: all that was only in memory is gone. */
+  reopen(): void {
+    this.machine = StateMachine.open(this.sql, this.limits);
+  }
+
+  /** Every row of every table, as text. */
+  dump(): string[] {
+    const tables = ['kv_index', 'kv_data', 'kv_meta'];
+    return tables.flatMap((table) =>
+      this.sql.all(`SELECT * FROM ${table}`).map((row) => `${table} ${row.join(' ')}`),
+    );
+  }
+}
+
+/** The key "\0", which as a range end means "to the end". */
+export const zero = new Uint8Array([0]);
