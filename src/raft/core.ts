@@ -22,7 +22,7 @@ import {
   resumeLeader,
 } from './replication.ts';
 import type { CoreConfig, Leader, Settings, State } from './state.ts';
-import { configurationOf, hardStateOf, isSelfVoter, newState } from './state.ts';
+import { configurationOf, hardStateOf, mayCampaign, newState } from './state.ts';
 import { checkUnreachable, onReadReply, postponeCampaign, suspect } from './suspicion.ts';
 import type { Boot, Effects, Entry, LogIndex, MemberId, Message, Millis, Term } from './types.ts';
 import { invariant, unreachable } from './types.ts';
@@ -42,7 +42,7 @@ export class RaftCore {
     // Resuming needs the mark, the vote and the configuration to agree (design.md section 6). The
     // log of a leader ends in its term; one that does not has lost something, and must not lead.
     const leads = termLeader === self && vote === self && log.lastTerm === term;
-    if (leads && isSelfVoter(this.state)) resumeLeader(this.state);
+    if (leads && mayCampaign(this.state)) resumeLeader(this.state);
     armLag(this.state);
   }
 
@@ -116,6 +116,13 @@ export class RaftCore {
     this.advance(now);
     peerUnreachable(this.state, peer);
     checkUnreachable(this.state, peer);
+  }
+
+  /** This member cannot apply what is committed: it leads no more and does not campaign. */
+  standDown(): void {
+    const { state } = this;
+    state.canLead = false;
+    if (state.role.type !== 'follower') becomeFollower(state, state.term, null);
   }
 
   tick(now: Millis): void {

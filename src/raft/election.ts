@@ -10,7 +10,7 @@ import { becomeLeader } from './replication.ts';
 import type { State } from './state.ts';
 import {
   configurationOf,
-  isSelfVoter,
+  mayCampaign,
   randomElectionTimeout,
   send,
   trustsLeader,
@@ -38,7 +38,7 @@ export function becomeFollower(state: State, term: Term, leader: MemberId | null
 
 /** Asks whether it could win; changes no term and no vote (thesis 9.6). */
 export function startPreVote(state: State): void {
-  if (!isSelfVoter(state)) return;
+  if (!mayCampaign(state)) return;
   state.role = {
     type: 'preCandidate',
     votes: new Map([[state.self, true]]),

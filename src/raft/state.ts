@@ -159,6 +159,8 @@ export interface State {
   applied: LogIndex;
 
   configurations: { index: LogIndex; configuration: Configuration }[];
+  /** False once this member cannot apply: then it must not lead (consensus-rules.md 8). */
+  canLead: boolean;
   /** Highest boot seen of each sender in this life. */
   readonly boots: Map<MemberId, Boot>;
 
@@ -203,6 +205,7 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     handedOut: bootState.applied,
     applied: bootState.applied,
     configurations: [...bootState.configurations],
+    canLead: true,
     boots: new Map(),
     leaderContact: Number.NEGATIVE_INFINITY,
     suspicion: null,
@@ -223,8 +226,8 @@ export function configurationOf(state: State): Configuration {
   return newest.configuration;
 }
 
-export function isSelfVoter(state: State): boolean {
-  return isVoter(configurationOf(state), state.self);
+export function mayCampaign(state: State): boolean {
+  return state.canLead && isVoter(configurationOf(state), state.self);
 }
 
 export function send(state: State, to: MemberId, body: Body): void {

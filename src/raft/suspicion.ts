@@ -7,7 +7,7 @@
  */
 import { startPreVote } from './election.ts';
 import type { State } from './state.ts';
-import { configurationOf, isSelfVoter, randomElectionTimeout, send } from './state.ts';
+import { configurationOf, mayCampaign, randomElectionTimeout, send } from './state.ts';
 import type { MemberId, Message, ReadReply } from './types.ts';
 
 export function suspect(state: State): void {
@@ -52,7 +52,7 @@ function planCampaign(state: State): void {
   suspicion.check = null;
   const delay = rank(state) * state.settings.staggerMs;
   suspicion.campaignAt = state.now + delay;
-  if (delay === 0 && isSelfVoter(state)) campaign(state);
+  if (delay === 0 && mayCampaign(state)) campaign(state);
 }
 
 /** Somebody else may be winning, or this round was lost: campaign later, at a random time. */
@@ -141,7 +141,7 @@ export function tickSuspicion(state: State): void {
   }
   if (suspicion.check && state.now >= suspicion.check.deadline) checkFailed(state);
   if (suspicion.campaignAt !== null && state.now >= suspicion.campaignAt) {
-    if (isSelfVoter(state)) campaign(state);
+    if (mayCampaign(state)) campaign(state);
     else suspicion.campaignAt = null;
   }
 }

@@ -1,0 +1,194 @@
+/**
+ * Serves one request of the router at a member of a group (member.proto).
+ *
+ * Every expected outcome is a reply; a throw means that this life has ended. Nothing here proposes
+ * a command twice, and what is not known is said to be unknown (consensus-rules.md 1).
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { CommandSchema } from '../api/gen/command_pb.js';
+import {
+  type MemberReply,
+  MemberReplySchema,
+  type MemberRequest,
+  MemberRequestSchema,
+  Redirect_Reason,
+} from '../api/gen/member_pb.js';
+import type { RangeRequest } from '../api/gen/rpc_pb.js';
+import { defaultRequestTimeoutMs, maxRequestTimeoutMs } from '../api/limits.ts';
+import type { Counters } from './counters.ts';
+import type { GroupMember } from './group-member.ts';
+import { placeOf } from './identity.ts';
+import type { Platform } from './platform.ts';
+import { failure, Replies, redirect } from './replies.ts';
+
+/** Of six calls at a time two may be relays, so that a hung leader cannot stop a campaign. */
+const relaysMax = 2;
+/** Pages of a range read before other events are let in. */
+const pagesPerTurn = 8;
+
+export class ClientService {
+  private readonly platform: Platform;
+  private readonly group: GroupMember;
+  private readonly counters: Counters;
+  private readonly replies: Replies;
+  private relays = 0;
+
+  constructor(platform: Platform, group: GroupMember, counters: Counters) {
+    this.platform = platform;
+    this.group = group;
+    this.counters = counters;
+    this.replies = new Replies(group, platform.place);
+  }
+
+  async serve(request: MemberRequest): Promise<MemberReply> {
+    const startedAt = this.platform.now();
+    const timeoutMs = Math.min(request.timeoutMs || defaultRequestTimeoutMs, maxRequestTimeoutMs);
+    const deadline = startedAt + timeoutMs;
+    if (!this.group.canServe) return this.sign(failure('NotCapable'), startedAt);
+    if (request.serializable && request.op.case !== 'command')
+      return this.sign(await this.read(request), startedAt);
+    if (this.group.core.role !== 'leader') {
+      const elsewhere = await this.notLeading(request, deadline);
+      if (elsewhere) return elsewhere;
+    }
+    const reply =
+      request.op.case === 'command'
+        ? await this.write(request, request.op.value, deadline)
+        : await this.linearizableRead(request, deadline);
+    return this.sign(reply, startedAt);
+  }
+
+  private sign(reply: MemberReply, startedAt: number): MemberReply {
+    return this.replies.sign(reply, this.platform.now() - startedAt);
+  }
+
+  /** Null when this member has become the leader: then it serves the request itself. */
+  private async notLeading(request: MemberRequest, deadline: number): Promise<MemberReply | null> {
+    const { core } = this.group;
+    const { suspectTerm } = request;
+    if (suspectTerm === undefined) {
+      const hint = core.leaderHint;
+      const known = hint !== null && hint !== this.group.self;
+      return this.redirect(known ? placeOf(hint) : 0, false);
+    }
+    const leader = await this.group.findLeader(Number(suspectTerm), deadline);
+    if (leader === this.group.self) return null;
+    if (leader === null) return this.redirect(0, false);
+    // The router could not reach it, this member can: one hop.
+    const mayTravel = request.op.case !== 'command' || request.mayPropose;
+    if (request.relayed || !mayTravel || this.relays >= relaysMax)
+      return this.redirect(placeOf(leader), true);
+    return this.relay(request, placeOf(leader), deadline);
+  }
+
+  private async relay(
+    request: MemberRequest,
+    place: number,
+    deadline: number,
+  ): Promise<MemberReply> {
+    const timeoutMs = Math.max(1, deadline - this.platform.now());
+    const { suspectTerm: _, ...rest } = request;
+    const onward = create(MemberRequestSchema, { ...rest, relayed: true, timeoutMs });
+    this.relays += 1;
+    this.counters.requestsOut.relay += 1;
+    try {
+      const body = toBinary(MemberRequestSchema, onward);
+      return fromBinary(
+        MemberReplySchema,
+        await this.platform.call(place, 'client', body, timeoutMs),
+      );
+    } catch {
+      // It may have arrived. A read can be asked again; a write cannot.
+      return request.op.case === 'command'
+        ? failure('OutcomeUnknown', true)
+        : this.redirect(0, false);
+    } finally {
+      this.relays -= 1;
+    }
+  }
+
+  private async write(
+    request: MemberRequest,
+    command: Uint8Array,
+    deadline: number,
+  ): Promise<MemberReply> {
+    if (!request.mayPropose) return this.redirect(this.platform.place, true);
+    const outcome = await this.group.propose(command, deadline);
+    switch (outcome.type) {
+      case 'applied':
+        if (!outcome.result.ok) return failure(outcome.result.error);
+        if (outcome.result.response.case === 'compact' && asksForPhysical(command))
+          await this.group.compacted();
+        return this.replies.command(outcome.result.response);
+      case 'notProposed':
+        return this.notLeader();
+      case 'refused':
+        return failure(outcome.error);
+      case 'unknown':
+        return failure('OutcomeUnknown', true);
+    }
+  }
+
+  private async linearizableRead(request: MemberRequest, deadline: number): Promise<MemberReply> {
+    switch (await this.group.readPoint(deadline)) {
+      case 'ready':
+        return this.read(request);
+      case 'notLeader':
+        return this.notLeader();
+      case 'timeout':
+        return failure('Timeout');
+      case 'overloaded':
+        return failure('TooManyRequests');
+    }
+  }
+
+  private async read(request: MemberRequest): Promise<MemberReply> {
+    const { op } = request;
+    switch (op.case) {
+      case 'range': {
+        const result = await this.range(op.value);
+        return result.ok ? this.replies.range(result.response) : failure(result.error);
+      }
+      case 'readTxn': {
+        const result = this.group.machine.readTxn(op.value);
+        return result.ok ? this.replies.txn(result.response) : failure(result.error);
+      }
+      case 'ping':
+        return this.replies.ping();
+      default:
+        return failure('NotCapable', false, 'this member does not know the operation');
+    }
+  }
+
+  private async range(request: RangeRequest) {
+    const pages = this.group.machine.range(request);
+    for (let page = 1; ; page += 1) {
+      const step = pages.next();
+      if (step.done) return step.value;
+      if (page % pagesPerTurn === 0) await this.platform.yieldTurn();
+    }
+  }
+
+  private notLeader(): MemberReply {
+    const hint = this.group.core.leaderHint;
+    return this.redirect(hint === null || hint === this.group.self ? 0 : placeOf(hint), false);
+  }
+
+  private redirect(leaderPlace: number, confirmed: boolean): MemberReply {
+    const { core } = this.group;
+    const { voters, learners } = core.configuration;
+    return redirect({
+      reason: leaderPlace === 0 ? Redirect_Reason.NO_LEADER : Redirect_Reason.NOT_LEADER,
+      leaderPlace,
+      term: BigInt(core.term),
+      confirmed,
+      places: [...voters, ...learners].map(placeOf),
+    });
+  }
+}
+
+/** A physical compaction is answered when the rows are gone, as etcd does. */
+function asksForPhysical(command: Uint8Array): boolean {
+  const { op } = fromBinary(CommandSchema, command);
+  return op.case === 'compact' && op.value.physical;
+}

@@ -1,0 +1,248 @@
+/**
+ * Between the core's messages and the wire (peer.proto). Field for field; the core's branded ids
+ * become (place, incarnation), 64-bit wire numbers become JS numbers (indexes stay below 2^53).
+ */
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  ConfigurationSchema,
+  EntrySchema,
+  MemberSchema,
+  MessageSchema,
+  type Configuration as WireConfiguration,
+  type Entry as WireEntry,
+  type Member as WireMember,
+  type Message as WireMessage,
+} from '../api/gen/peer_pb.js';
+import type { Configuration } from '../raft/configuration.ts';
+import type { Append, Body, Entry, MemberId, Message } from '../raft/types.ts';
+import { unreachable } from '../raft/types.ts';
+import { incarnationOf, memberId, placeOf } from './identity.ts';
+
+export function toWireMember(id: MemberId): WireMember {
+  return create(MemberSchema, { place: placeOf(id), incarnation: incarnationOf(id) });
+}
+
+export function fromWireMember(member: WireMember): MemberId {
+  return memberId(member.place, member.incarnation);
+}
+
+export function toWireConfiguration(configuration: Configuration): WireConfiguration {
+  return create(ConfigurationSchema, {
+    voters: configuration.voters.map(toWireMember),
+    outgoing: configuration.outgoing.map(toWireMember),
+    learners: configuration.learners.map(toWireMember),
+  });
+}
+
+export function fromWireConfiguration(configuration: WireConfiguration): Configuration {
+  return {
+    voters: configuration.voters.map(fromWireMember),
+    outgoing: configuration.outgoing.map(fromWireMember),
+    learners: configuration.learners.map(fromWireMember),
+  };
+}
+
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  return toBinary(ConfigurationSchema, toWireConfiguration(configuration));
+}
+
+export function decodeConfiguration(data: Uint8Array): Configuration {
+  return fromWireConfiguration(fromBinary(ConfigurationSchema, data));
+}
+
+export function toWire(message: Message): WireMessage {
+  return create(MessageSchema, { term: BigInt(message.term), body: toWireBody(message) });
+}
+
+type WireBodyInit = NonNullable<MessageInitShape<typeof MessageSchema>['body']>;
+
+function toWireBody(message: Body): WireBodyInit {
+  switch (message.type) {
+    case 'preVote':
+    case 'vote':
+      return {
+        case: 'voteRequest',
+        value: {
+          pre: message.type === 'preVote',
+          lastIndex: BigInt(message.lastIndex),
+          lastTerm: BigInt(message.lastTerm),
+        },
+      };
+    case 'preVoteReply':
+    case 'voteReply':
+      return {
+        case: 'voteReply',
+        value: {
+          pre: message.type === 'preVoteReply',
+          granted: message.granted,
+          toBoot: BigInt(message.toBoot),
+          requestTerm: BigInt(message.requestTerm),
+          ...(message.leader === null ? {} : { leader: toWireMember(message.leader) }),
+        },
+      };
+    case 'append':
+      return {
+        case: 'append',
+        value: {
+          prevIndex: BigInt(message.prevIndex),
+          prevTerm: BigInt(message.prevTerm),
+          entries: message.entries.map(toWireEntry),
+          commit: BigInt(message.commit),
+          readPosition: BigInt(message.readPosition),
+        },
+      };
+    case 'appendReply':
+      return {
+        case: 'appendReply',
+        value: {
+          success: message.ok,
+          index: BigInt(message.index),
+          hintIndex: BigInt(message.hintIndex),
+          hintTerm: BigInt(message.hintTerm),
+          commit: BigInt(message.commit),
+          toBoot: BigInt(message.toBoot),
+          readPosition: BigInt(message.readPosition),
+          lastIndex: BigInt(message.lastIndex),
+          lastTerm: BigInt(message.lastTerm),
+        },
+      };
+    case 'readRequest':
+      return {
+        case: 'readRequest',
+        value: {
+          id: BigInt(message.id),
+          lastIndex: BigInt(message.lastIndex),
+          lastTerm: BigInt(message.lastTerm),
+        },
+      };
+    case 'readReply':
+      return {
+        case: 'readReply',
+        value: {
+          id: BigInt(message.id),
+          toBoot: BigInt(message.toBoot),
+          index: BigInt(message.index),
+          indexTerm: BigInt(message.indexTerm),
+          refused: message.refused,
+        },
+      };
+    default:
+      return unreachable(message);
+  }
+}
+
+function toWireEntry(entry: Entry): WireEntry {
+  const { payload } = entry;
+  const term = BigInt(entry.term);
+  switch (payload.type) {
+    case 'noop':
+      return create(EntrySchema, { term });
+    case 'data':
+      return create(EntrySchema, { term, payload: { case: 'data', value: payload.data } });
+    case 'configuration':
+      return create(EntrySchema, {
+        term,
+        payload: { case: 'configuration', value: toWireConfiguration(payload.configuration) },
+      });
+    default:
+      return unreachable(payload);
+  }
+}
+
+export interface Route {
+  readonly from: MemberId;
+  readonly to: MemberId;
+  readonly boot: number;
+}
+
+/** Null for a kind of message that this version does not know: newer code sent it. */
+export function fromWire(message: WireMessage, route: Route): Message | null {
+  const body = fromWireBody(message.body);
+  return body && { ...route, term: Number(message.term), ...body };
+}
+
+function fromWireBody(body: WireMessage['body']): Body | null {
+  switch (body.case) {
+    case 'voteRequest': {
+      const { pre, lastIndex, lastTerm } = body.value;
+      const type = pre ? 'preVote' : 'vote';
+      return { type, lastIndex: Number(lastIndex), lastTerm: Number(lastTerm) };
+    }
+    case 'voteReply': {
+      const { pre, granted, toBoot, requestTerm, leader } = body.value;
+      return {
+        type: pre ? 'preVoteReply' : 'voteReply',
+        granted,
+        toBoot: Number(toBoot),
+        requestTerm: Number(requestTerm),
+        leader: leader ? fromWireMember(leader) : null,
+      };
+    }
+    case 'append':
+      return fromWireAppend(body.value);
+    case 'appendReply': {
+      const reply = body.value;
+      return {
+        type: 'appendReply',
+        ok: reply.success,
+        index: Number(reply.index),
+        hintIndex: Number(reply.hintIndex),
+        hintTerm: Number(reply.hintTerm),
+        commit: Number(reply.commit),
+        toBoot: Number(reply.toBoot),
+        readPosition: Number(reply.readPosition),
+        lastIndex: Number(reply.lastIndex),
+        lastTerm: Number(reply.lastTerm),
+      };
+    }
+    case 'readRequest': {
+      const { id, lastIndex, lastTerm } = body.value;
+      return {
+        type: 'readRequest',
+        id: Number(id),
+        lastIndex: Number(lastIndex),
+        lastTerm: Number(lastTerm),
+      };
+    }
+    case 'readReply': {
+      const { id, toBoot, index, indexTerm, refused } = body.value;
+      return {
+        type: 'readReply',
+        id: Number(id),
+        toBoot: Number(toBoot),
+        index: Number(index),
+        indexTerm: Number(indexTerm),
+        refused,
+      };
+    }
+    default:
+      return null;
+  }
+}
+
+function fromWireAppend(append: Extract<WireMessage['body'], { case: 'append' }>['value']): Append {
+  const prevIndex = Number(append.prevIndex);
+  return {
+    type: 'append',
+    prevIndex,
+    prevTerm: Number(append.prevTerm),
+    entries: append.entries.map((entry, at) => fromWireEntry(entry, prevIndex + 1 + at)),
+    commit: Number(append.commit),
+    readPosition: Number(append.readPosition),
+  };
+}
+
+function fromWireEntry(entry: WireEntry, index: number): Entry {
+  const term = Number(entry.term);
+  const { payload } = entry;
+  switch (payload.case) {
+    case 'data':
+      return { index, term, payload: { type: 'data', data: payload.value } };
+    case 'configuration': {
+      const configuration = fromWireConfiguration(payload.value);
+      return { index, term, payload: { type: 'configuration', configuration } };
+    }
+    default:
+      return { index, term, payload: { type: 'noop' } };
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * One place of a tenant, from before its group is born: identity, birth, adoption, dispatch.
+ *
+ * A group is born once, by place 1, after all founding places have said that they were never born
+ * (consensus-rules.md 2). The others adopt the birth record only from a message that names the
+ * incarnation they have given out, and refuse everything of Raft before (rule 3).
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type MemberReply,
+  MemberReplySchema,
+  MemberRequestSchema,
+  Redirect_Reason,
+} from '../api/gen/member_pb.js';
+import {
+  type BirthAnswer,
+  BirthAnswerSchema,
+  type BirthRecord,
+  BirthRecordSchema,
+  type Envelope,
+  EnvelopeSchema,
+} from '../api/gen/peer_pb.js';
+import { foundingPlaces, protocolVersion } from '../api/limits.ts';
+import type { MemberStatus } from '../api/member.ts';
+import { StateMachine } from '../kv/state-machine.ts';
+import { ClientService } from './client.ts';
+import { fromWireConfiguration } from './codec.ts';
+import type { Counters } from './counters.ts';
+import { GroupMember } from './group-member.ts';
+import { createIdentity, type Identity, loadIdentity, saveBirth } from './identity.ts';
+import { initialize } from './log-store.ts';
+import type { Platform } from './platform.ts';
+import { redirect } from './replies.ts';
+import { memberStatus } from './status.ts';
+
+const birthTimeoutMs = 2_000;
+
+export class Member {
+  private readonly platform: Platform;
+  private readonly counters: Counters;
+  private identity: Identity | null;
+  private group: GroupMember | null = null;
+  private service: ClientService | null = null;
+  private birthUnderWay: Promise<MemberReply | null> | null = null;
+
+  /** Reads a fixed number of rows and writes nothing. */
+  constructor(platform: Platform, counters: Counters) {
+    this.platform = platform;
+    this.counters = counters;
+    this.identity = loadIdentity(platform.sql);
+    if (this.identity?.birth) this.join(this.identity, this.identity.birth);
+  }
+
+  /** A request of the router: MemberRequest in, MemberReply out. */
+  async onClient(body: Uint8Array): Promise<Uint8Array> {
+    this.counters.requestsIn.client += 1;
+    return toBinary(MemberReplySchema, await this.client(body));
+  }
+
+  private async client(body: Uint8Array): Promise<MemberReply> {
+    const request = fromBinary(MemberRequestSchema, body);
+    if (!this.service) {
+      if (this.platform.place !== 1) return redirect({ reason: Redirect_Reason.NOT_BORN });
+      const obstacle = await this.bearGroup(request.groupSize);
+      if (obstacle) return obstacle;
+    }
+    // Born just now, or by another request meanwhile.
+    if (!this.service) return redirect({ reason: Redirect_Reason.NO_LEADER });
+    return this.service.serve(request);
+  }
+
+  /** A message of another member: Envelope in, Envelope out. Empty when it is not meant for us. */
+  onPeer(body: Uint8Array): Uint8Array {
+    this.counters.requestsIn.peer += 1;
+    const envelope = fromBinary(EnvelopeSchema, body);
+    if (!this.group) this.adopt(envelope);
+    if (!this.group?.isForUs(envelope)) return toBinary(EnvelopeSchema, create(EnvelopeSchema));
+    return this.group.onEnvelope(envelope);
+  }
+
+  /** Place 1 asks whether this place was ever born. */
+  onBirth(): Uint8Array {
+    this.counters.requestsIn.birth += 1;
+    const { birth, incarnation } = this.ensureIdentity();
+    const state: BirthAnswer['state'] = birth
+      ? { case: 'record', value: birth }
+      : { case: 'incarnation', value: incarnation };
+    return toBinary(
+      BirthAnswerSchema,
+      create(BirthAnswerSchema, { protocol: protocolVersion, state }),
+    );
+  }
+
+  onTimer(): void {
+    this.group?.onTimer();
+  }
+
+  status(): MemberStatus {
+    this.counters.requestsIn.status += 1;
+    return memberStatus(this.platform, this.counters, this.identity, this.group);
+  }
+
+  private ensureIdentity(): Identity {
+    if (this.identity) return this.identity;
+    const incarnation = this.platform.randomId();
+    this.platform.transaction(() => {
+      this.identity = createIdentity(this.platform.sql, incarnation);
+    });
+    this.counters.commits += 1;
+    if (!this.identity) throw new Error('an identity was just made');
+    return this.identity;
+  }
+
+  private adopt(envelope: Envelope): void {
+    const { birth, to, groupId } = envelope;
+    const { identity } = this;
+    if (!identity || identity.birth || !birth || birth.groupId !== groupId) return;
+    if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;
+    this.begin(identity, birth);
+  }
+
+  /** Makes this member part of a group: one transaction, then the first life begins. */
+  private begin(identity: Identity, birth: BirthRecord): GroupMember {
+    const { founding } = birth;
+    if (!founding) throw new Error('a birth record has its founding configuration');
+    const { sql } = this.platform;
+    this.platform.transaction(() => {
+      saveBirth(sql, birth);
+      initialize(sql, fromWireConfiguration(founding));
+      StateMachine.create(sql);
+    });
+    this.counters.commits += 1;
+    this.identity = { ...identity, birth };
+    return this.join(this.identity, birth);
+  }
+
+  private join(identity: Identity, birth: BirthRecord): GroupMember {
+    this.group = new GroupMember(this.platform, this.counters, identity, birth);
+    this.service = new ClientService(this.platform, this.group, this.counters);
+    return this.group;
+  }
+
+  /** Null when the group is born; else what to tell the router. One birth at a time. */
+  private bearGroup(size: number): Promise<MemberReply | null> {
+    this.birthUnderWay ??= this.askAndBear(size).finally(() => {
+      this.birthUnderWay = null;
+    });
+    return this.birthUnderWay;
+  }
+
+  private async askAndBear(size: number): Promise<MemberReply | null> {
+    const identity = this.ensureIdentity();
+    const others = foundingPlaces.filter((place) => place !== this.platform.place);
+    const answers = await Promise.all(others.map((place) => this.askPlace(place)));
+    const members = [{ place: this.platform.place, incarnation: identity.incarnation }];
+    for (const [at, answer] of answers.entries()) {
+      const place = others[at] ?? 0;
+      // A record anywhere means that this place was wiped: the group lives, without it.
+      if (answer?.state.case === 'record') return livingGroup(answer.state.value);
+      // Silence might hide a record.
+      if (answer?.state.case !== 'incarnation')
+        return redirect({ reason: Redirect_Reason.NO_LEADER });
+      if (place <= size) members.push({ place, incarnation: answer.state.value });
+    }
+    // Checked again in the turn that writes the record: other events came in while we asked.
+    if (this.identity?.birth) return null;
+    const founding = { voters: members, outgoing: [], learners: [] };
+    const groupId = this.platform.randomId();
+    const birth = create(BirthRecordSchema, { groupId, size: members.length, founding });
+    const group = this.begin(identity, birth);
+    await group.findLeader(0, this.platform.now() + birthTimeoutMs);
+    return null;
+  }
+
+  private async askPlace(place: number): Promise<BirthAnswer | null> {
+    this.counters.requestsOut.birth += 1;
+    try {
+      const body = await this.platform.call(place, 'birth', new Uint8Array(), birthTimeoutMs);
+      return fromBinary(BirthAnswerSchema, body);
+    } catch {
+      return null;
+    }
+  }
+}
+
+function livingGroup(birth: BirthRecord): MemberReply {
+  const places = (birth.founding?.voters ?? []).map(({ place }) => place);
+  // Somebody else of that group knows who leads it.
+  const leaderPlace = places.find((place) => place !== 1) ?? 0;
+  return redirect({ reason: Redirect_Reason.NOT_LEADER, leaderPlace, places });
+}

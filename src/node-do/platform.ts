@@ -1,0 +1,32 @@
+/**
+ * What a member needs from where it runs. RaftNode gives it a Durable Object; the simulator gives
+ * it virtual time, a modelled output gate and a network that loses messages.
+ */
+import type { Sql } from '../kv/sql.ts';
+
+export interface Platform {
+  readonly tenant: string;
+  /** Number of this member's place, from 1. */
+  readonly place: number;
+  readonly sql: Sql;
+  /** Runs `work` in one SQL transaction; whatever is sent later waits until it is durable. */
+  transaction(work: () => void): void;
+  /** Bytes that the database takes. */
+  databaseBytes(): number;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** 16 random hex digits. */
+  randomId(): string;
+  /** Calls Member.onTimer at `at`; replaces the earlier timer; null: no timer. */
+  setTimer(at: number | null): void;
+  /** Lets other events in: resolves in a later turn of the event loop. */
+  yieldTurn(): Promise<void>;
+  /** One request to another member of this tenant; rejects when no answer came in time. */
+  call(place: number, path: MemberPath, body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** Ends this life: nothing it has not made durable may become visible. */
+  abort(reason: string): void;
+}
+
+export type MemberPath = 'client' | 'peer' | 'birth';

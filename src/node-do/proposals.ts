@@ -1,0 +1,105 @@
+/**
+ * Group commit: proposals that arrive while the pipeline is busy leave together, as one entry.
+ *
+ * The first proposal of a quiet leader leaves at once. While an entry is under way others queue, and
+ * leave when it is committed, or after `pipelineMs` if the quorum is far away.
+ */
+import { maxBatchBytes } from '../api/limits.ts';
+import type { LogIndex, Term } from '../raft/types.ts';
+
+const queueMax = 4_096;
+const queueBytesMax = 16 * 1024 * 1024;
+const entriesUnderWayMax = 4;
+const pipelineMs = 5;
+
+export interface Proposal {
+  readonly command: Uint8Array;
+  readonly queuedAt: number;
+  /** Set once the proposal is in the core: from then on its outcome may be unknown. */
+  proposed: boolean;
+  /** The commands of the entry are applied; `at` is this command's place in the batch. */
+  settle(outcome: ProposalOutcome): void;
+}
+
+export type ProposalOutcome =
+  | { readonly type: 'applied'; readonly at: number; readonly results: readonly unknown[] }
+  | { readonly type: 'notProposed' }
+  | { readonly type: 'unknown' };
+
+interface UnderWay {
+  readonly term: Term;
+  readonly proposals: readonly Proposal[];
+}
+
+export class Proposals {
+  private readonly queue: Proposal[] = [];
+  private queueBytes = 0;
+  private readonly underWay = new Map<LogIndex, UnderWay>();
+
+  /** False: too much waits already. */
+  enqueue(proposal: Proposal): boolean {
+    const bytes = this.queueBytes + proposal.command.length;
+    if (this.queue.length >= queueMax || (this.queue.length > 0 && bytes > queueBytesMax))
+      return false;
+    this.queue.push(proposal);
+    this.queueBytes = bytes;
+    return true;
+  }
+
+  /** When the queue may leave, given the leader's uncommitted entries; null: nothing queued. */
+  flushAt(uncommittedEntries: number): number | null {
+    const oldest = this.queue[0];
+    if (!oldest || uncommittedEntries >= entriesUnderWayMax) return null;
+    return uncommittedEntries === 0 ? oldest.queuedAt : oldest.queuedAt + pipelineMs;
+  }
+
+  /** Takes the next batch off the queue: at least one command, about `maxBatchBytes` at most. */
+  takeBatch(): Proposal[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { command } of this.queue) {
+      bytes += command.length;
+      if (count > 0 && bytes > maxBatchBytes) break;
+      this.queueBytes -= command.length;
+      count += 1;
+    }
+    return this.queue.splice(0, count);
+  }
+
+  /** The core did not take the batch: it waits at the front of the queue. */
+  putBack(batch: readonly Proposal[]): void {
+    this.queue.unshift(...batch);
+    for (const { command } of batch) this.queueBytes += command.length;
+  }
+
+  track(index: LogIndex, term: Term, proposals: readonly Proposal[]): void {
+    for (const proposal of proposals) proposal.proposed = true;
+    this.underWay.set(index, { term, proposals });
+  }
+
+  /** Entry (index, term) is applied here with these results, whoever led when it committed. */
+  settle(index: LogIndex, term: Term, results: readonly unknown[]): void {
+    const entry = this.underWay.get(index);
+    if (!entry) return;
+    this.underWay.delete(index);
+    for (const [at, proposal] of entry.proposals.entries()) {
+      // Another leader's entry took the place. What became of ours is called unknown: a deposed
+      // leader's entry is never reported as dropped (consensus-rules.md 1).
+      proposal.settle(entry.term === term ? { type: 'applied', at, results } : { type: 'unknown' });
+    }
+  }
+
+  /** This member does not lead: what has not reached the core was certainly not proposed. */
+  failQueue(): void {
+    this.queueBytes = 0;
+    for (const proposal of this.queue.splice(0)) proposal.settle({ type: 'notProposed' });
+  }
+
+  /** The client has stopped waiting for a proposal that is still queued. */
+  withdraw(proposal: Proposal): void {
+    const at = this.queue.indexOf(proposal);
+    if (at === -1) return;
+    this.queue.splice(at, 1);
+    this.queueBytes -= proposal.command.length;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The Durable Object of one member: gives Member its storage, clock, timer and network, and turns
+ * requests into its calls. Nothing of consensus is decided here.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { memberName, memberPaths, parseMemberName } from '../api/member.ts';
+import { newCounters } from './counters.ts';
+import { DurableObjectSql } from './do-sql.ts';
+import { Member } from './member.ts';
+import type { MemberPath, Platform } from './platform.ts';
+
+export interface RaftNodeEnv {
+  readonly RAFT_NODE: DurableObjectNamespace;
+  readonly CHAOS?: string;
+}
+
+/** A failed call is Raft's to repeat; the platform's own retries would only hide it. */
+const noRetries: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
+
+export class RaftNode extends DurableObject<RaftNodeEnv> {
+  private readonly member: Member;
+  private timer: ReturnType<typeof setTimeout> | null = null;
+  private timerAt = 0;
+
+  constructor(ctx: DurableObjectState, env: RaftNodeEnv) {
+    super(ctx, env);
+    const name = parseMemberName(ctx.id.name ?? '');
+    if (!name)
+      throw new Error(`an object of this class is named {tenant}/{place}, not ${ctx.id.name}`);
+    const counters = newCounters();
+    this.member = new Member(
+      this.platform(name, new DurableObjectSql(ctx.storage.sql, counters)),
+      counters,
+    );
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    switch (request.url) {
+      case memberPaths.client:
+        return bytes(await this.member.onClient(await bodyOf(request)));
+      case memberPaths.peer:
+        return bytes(this.member.onPeer(await bodyOf(request)));
+      case memberPaths.birth:
+        return bytes(this.member.onBirth());
+      case memberPaths.status:
+        return Response.json(this.member.status());
+    }
+    if (this.env.CHAOS === 'true' && request.url === `${memberPaths.chaos}?do=abort`)
+      this.ctx.abort('aborted by request');
+    return new Response('no such path\n', { status: 404 });
+  }
+
+  private platform(name: { tenant: string; place: number }, sql: DurableObjectSql): Platform {
+    const { storage } = this.ctx;
+    return {
+      ...name,
+      sql,
+      transaction: (work) => storage.transactionSync(work),
+      databaseBytes: () => storage.sql.databaseSize,
+      now: () => Date.now(),
+      random: () => Math.random(),
+      randomId: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
+      setTimer: (at) => this.setTimer(at),
+      yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
+      call: (place, path, body, timeoutMs) => this.call(name.tenant, place, path, body, timeoutMs),
+      abort: (reason) => this.ctx.abort(reason),
+    };
+  }
+
+  /** One timer; an earlier one that is already set serves too, since it asks again when it fires. */
+  private setTimer(at: number | null): void {
+    if (at === null) {
+      // A pending timer would keep the object awake and billed.
+      if (this.timer !== null) clearTimeout(this.timer);
+      this.timer = null;
+      return;
+    }
+    if (this.timer !== null) {
+      if (this.timerAt <= at) return;
+      clearTimeout(this.timer);
+    }
+    this.timerAt = at;
+    this.timer = setTimeout(
+      () => {
+        this.timer = null;
+        this.member.onTimer();
+      },
+      Math.max(0, at - Date.now()),
+    );
+  }
+
+  private async call(
+    tenant: string,
+    place: number,
+    path: MemberPath,
+    body: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
+    const namespace = this.env.RAFT_NODE;
+    // A fresh stub for each call: one that has failed stays broken.
+    const stub = namespace.get(namespace.idFromName(memberName(tenant, place)), noRetries);
+    const response = await stub.fetch(memberPaths[path], {
+      method: 'POST',
+      body,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (!response.ok) throw new Error(`member ${place} answered ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+}
+
+async function bodyOf(request: Request): Promise<Uint8Array> {
+  return new Uint8Array(await request.arrayBuffer());
+}
+
+function bytes(body: Uint8Array): Response {
+  return new Response(body as Uint8Array<ArrayBuffer>);
+}

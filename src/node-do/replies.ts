@@ -1,0 +1,106 @@
+/** Builds MemberReply messages: etcd responses with their header filled in, failures, redirects. */
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
+import { type MemberReply, MemberReplySchema, type RedirectSchema } from '../api/gen/member_pb.js';
+import {
+  CompactionResponseSchema,
+  DeleteRangeResponseSchema,
+  PutResponseSchema,
+  type RangeResponse,
+  RangeResponseSchema,
+  type ResponseHeader,
+  ResponseHeaderSchema,
+  type TxnResponse,
+  TxnResponseSchema,
+} from '../api/gen/rpc_pb.js';
+import { protocolVersion } from '../api/limits.ts';
+import type { CommandResponse } from '../kv/state-machine.ts';
+import type { GroupMember } from './group-member.ts';
+import { incarnationOf, numericId } from './identity.ts';
+
+export class Replies {
+  private readonly group: GroupMember;
+  private readonly place: number;
+  private readonly clusterId: bigint;
+  private readonly memberId: bigint;
+
+  constructor(group: GroupMember, place: number) {
+    this.group = group;
+    this.place = place;
+    this.clusterId = numericId(group.birth.groupId);
+    this.memberId = numericId(incarnationOf(group.self));
+  }
+
+  command(response: CommandResponse): MemberReply {
+    this.fill(response.value);
+    switch (response.case) {
+      case 'put':
+        return reply(toBinary(PutResponseSchema, response.value));
+      case 'deleteRange':
+        return reply(toBinary(DeleteRangeResponseSchema, response.value));
+      case 'txn':
+        return reply(toBinary(TxnResponseSchema, response.value));
+      case 'compact':
+        return reply(toBinary(CompactionResponseSchema, response.value));
+    }
+  }
+
+  range(response: RangeResponse): MemberReply {
+    this.fill(response);
+    return reply(toBinary(RangeResponseSchema, response));
+  }
+
+  txn(response: TxnResponse): MemberReply {
+    this.fill(response);
+    return reply(toBinary(TxnResponseSchema, response));
+  }
+
+  /** A ping is answered like an empty range: its header says the revision. */
+  ping(): MemberReply {
+    const header = create(ResponseHeaderSchema, { revision: BigInt(this.group.machine.revision) });
+    return this.range(create(RangeResponseSchema, { header }));
+  }
+
+  /** Says who answered, and how long the quorum took. */
+  sign(message: MemberReply, elapsedMs: number): MemberReply {
+    const { core } = this.group;
+    message.servedBy = {
+      $typeName: 'quorate.v1.Server',
+      place: this.place,
+      role: core.role,
+      term: BigInt(core.term),
+      quorumMs: elapsedMs,
+      applyMs: 0,
+    };
+    return message;
+  }
+
+  private fill(response: { header?: ResponseHeader | undefined }): void {
+    const header = response.header ?? create(ResponseHeaderSchema);
+    header.clusterId = this.clusterId;
+    header.memberId = this.memberId;
+    header.raftTerm = BigInt(this.group.core.term);
+    response.header = header;
+  }
+}
+
+function reply(response: Uint8Array): MemberReply {
+  return create(MemberReplySchema, {
+    protocol: protocolVersion,
+    outcome: { case: 'response', value: response },
+  });
+}
+
+export function failure(error: EtcdErrorName, outcomeUnknown = false, detail = ''): MemberReply {
+  return create(MemberReplySchema, {
+    protocol: protocolVersion,
+    outcome: { case: 'failure', value: { error, outcomeUnknown, detail } },
+  });
+}
+
+export function redirect(value: MessageInitShape<typeof RedirectSchema>): MemberReply {
+  return create(MemberReplySchema, {
+    protocol: protocolVersion,
+    outcome: { case: 'redirect', value },
+  });
+}

@@ -1,0 +1,65 @@
+/** What a member says of itself for `GET /v1/status` (src/api/member.ts). */
+import type { MemberStatus } from '../api/member.ts';
+import type { Counters } from './counters.ts';
+import type { GroupMember } from './group-member.ts';
+import { type Identity, incarnationOf, numericId, placeOf } from './identity.ts';
+import type { Platform } from './platform.ts';
+
+export function memberStatus(
+  platform: Platform,
+  counters: Counters,
+  identity: Identity | null,
+  group: GroupMember | null,
+): MemberStatus {
+  const base = {
+    tenant: platform.tenant,
+    place: platform.place,
+    born: group !== null,
+    incarnation: identity?.incarnation ?? null,
+    databaseBytes: platform.databaseBytes(),
+    counters: structuredClone(counters),
+  };
+  return group ? { ...base, ...ofGroup(group) } : { ...base, ...unborn };
+}
+
+const unborn = {
+  groupId: null,
+  memberId: null,
+  boot: 0,
+  role: 'unborn',
+  term: 0,
+  leaderPlace: null,
+  voters: [],
+  learners: [],
+  firstIndex: 0,
+  lastIndex: 0,
+  commitIndex: 0,
+  appliedIndex: 0,
+  revision: 0,
+  compactRevision: 0,
+  atRest: true,
+} as const;
+
+function ofGroup(group: GroupMember) {
+  const { core, machine } = group;
+  const { voters, outgoing, learners } = core.configuration;
+  const leader = core.leaderHint;
+  const isLearner = learners.includes(group.self) && core.role === 'follower';
+  return {
+    groupId: group.birth.groupId,
+    memberId: String(numericId(incarnationOf(group.self))),
+    boot: group.boot,
+    role: isLearner ? 'learner' : core.role,
+    term: core.term,
+    leaderPlace: leader === null ? null : placeOf(leader),
+    voters: [...new Set([...voters, ...outgoing])].map(placeOf),
+    learners: learners.map(placeOf),
+    firstIndex: core.firstIndex,
+    lastIndex: core.lastIndex,
+    commitIndex: core.commitIndex,
+    appliedIndex: machine.appliedIndex,
+    revision: machine.revision,
+    compactRevision: machine.compactRevision,
+    atRest: group.atRest,
+  } as const;
+}
