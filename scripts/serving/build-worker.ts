@@ -5,11 +5,10 @@
  * Several builds may run at a time (tests do): the file is replaced by rename, never half written.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
-export const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const projectRoot = join(import.meta.dirname, '..', '..');
 
 /** Writes dist/worker.js and returns its text. */
 export async function buildWorker(): Promise<string> {
