@@ -6,6 +6,7 @@
  * /t/{tenant}.
  */
 import { type Context, Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { GrpcCode } from '../api/errors.ts';
 import { defaultTenant, tenantPattern } from '../api/member.ts';
 import { isAuthorized } from './auth.ts';
@@ -18,6 +19,9 @@ import { serveHealth, serveLivez, serveReadyz, serveVersion } from './health.ts'
 import { rawPath } from './http/path.ts';
 import { countRequest } from './metrics/counters.ts';
 import { serveMetrics } from './metrics/metrics.ts';
+import { problem } from './rest/problems.ts';
+import { serveRest } from './rest/routes.ts';
+import { addTxnRoute } from './rest/txn-route.ts';
 
 export type RouterApp = Hono<{ Bindings: RouterEnv }>;
 type Ctx = Context<{ Bindings: RouterEnv }>;
@@ -25,14 +29,29 @@ type Ctx = Context<{ Bindings: RouterEnv }>;
 /** What the two surfaces say in their own words. */
 interface Surface {
   readonly name: string;
-  readonly unauthenticated: (c: Ctx) => Response;
-  readonly noSuchTenant: (c: Ctx, tenant: string) => Response;
+  readonly options: () => Response;
+  readonly unauthenticated: () => Response;
+  readonly noSuchTenant: (tenant: string) => Response;
 }
 
 const etcdSurface: Surface = {
   name: 'v3',
+  options: preflight,
   unauthenticated: () => gatewayError(GrpcCode.Unauthenticated, 'etcdserver: invalid auth token'),
-  noSuchTenant: (_, tenant) => gatewayError(GrpcCode.NotFound, `quorate: no tenant "${tenant}"`),
+  noSuchTenant: (tenant) => gatewayError(GrpcCode.NotFound, `quorate: no tenant "${tenant}"`),
+};
+
+const restSurface: Surface = {
+  name: 'v1',
+  // No CORS here, unlike etcd's surface: that a page of anybody's may write must be asked for.
+  options: () =>
+    new Response(null, {
+      status: 204,
+      headers: { allow: 'GET, HEAD, PUT, POST, DELETE, OPTIONS' },
+    }),
+  unauthenticated: () =>
+    problem('unauthenticated', 'send Authorization: Bearer with a valid token'),
+  noSuchTenant: (tenant) => problem('tenant-not-found', `there is no tenant ${tenant}`),
 };
 
 type Serve = (c: Ctx, tenant: string, path: string) => Response | Promise<Response>;
@@ -41,6 +60,7 @@ export function createRouter(): RouterApp {
   const app: RouterApp = new Hono({ getPath: (request) => rawPath(request.url) });
   for (const prefix of ['', '/t/:tenant']) {
     addEtcdRoutes(app, prefix);
+    addRestRoutes(app, prefix);
     addOpenRoutes(app, prefix);
   }
   app.all(
@@ -48,10 +68,15 @@ export function createRouter(): RouterApp {
     closed(etcdSurface, (c) => serveChaos(c.req.raw, c.env, c.req.param('fault') ?? '')),
   );
   app.notFound(closed(etcdSurface, () => pageNotFound()));
-  app.onError((error) => {
+  app.onError((error, c) => {
+    const rest = split(c.req.path).path.startsWith('/v1');
+    // Hono's validator throws this for a body that is no JSON.
+    if (error instanceof HTTPException && rest) return problem('bad-request', error.message);
     // Only a bug gets here: expected outcomes are values.
     console.error(error);
-    return gatewayError(GrpcCode.Internal, 'quorate: internal error');
+    return rest
+      ? problem('internal-error', 'see the log', { outcome: 'unknown' })
+      : gatewayError(GrpcCode.Internal, 'quorate: internal error');
   });
   return app;
 }
@@ -66,6 +91,15 @@ function addEtcdRoutes(app: RouterApp, prefix: string): void {
     `${prefix}/metrics`,
     closed(etcdSurface, (c, tenant) => serveMetrics(c.req.raw, c.env, tenant)),
   );
+}
+
+function addRestRoutes(app: RouterApp, prefix: string): void {
+  addTxnRoute(app, `${prefix}/v1/txn`, (c) => {
+    const refused = refuse(restSurface, c);
+    return refused ?? { tenant: split(c.req.path).tenant };
+  });
+  const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path);
+  app.all(`${prefix}/v1/*`, closed(restSurface, serve));
 }
 
 /** Open to everybody; what a stranger is told is decided in health.ts. */
@@ -116,12 +150,19 @@ function closed(surface: Surface, serve: Serve): (c: Ctx) => Response | Promise<
 }
 
 function admit(surface: Surface, serve: Serve, c: Ctx): Response | Promise<Response> {
-  // A browser's preflight carries no credentials.
-  if (c.req.raw.method === 'OPTIONS') return preflight();
-  if (!isAuthorized(c.req.raw, c.env)) return surface.unauthenticated(c);
+  const refused = refuse(surface, c);
+  if (refused !== null) return refused;
   const { tenant, path } = split(c.req.path);
-  if (!tenantExists(c.env, tenant)) return surface.noSuchTenant(c, tenant);
   return serve(c, tenant, path);
+}
+
+/** What keeps the request out, or null. */
+function refuse(surface: Surface, c: Pick<Ctx, 'req' | 'env'>): Response | null {
+  // A browser's preflight carries no credentials.
+  if (c.req.raw.method === 'OPTIONS') return surface.options();
+  if (!isAuthorized(c.req.raw, c.env)) return surface.unauthenticated();
+  const { tenant } = split(c.req.path);
+  return tenantExists(c.env, tenant) ? null : surface.noSuchTenant(tenant);
 }
 
 function counted(surface: Surface, response: Response): Response {

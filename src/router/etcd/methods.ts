@@ -19,6 +19,7 @@ import {
   DeleteRangeResponseSchema,
   PutRequestSchema,
   PutResponseSchema,
+  type RangeRequest,
   RangeRequestSchema,
   RangeResponseSchema,
   type TxnRequest,
@@ -50,17 +51,7 @@ export const methods: ReadonlyMap<string, Method> = new Map([
       planWrite({ case: 'put', value }, () => checkPut(value)),
     ),
   ],
-  [
-    'kv/range',
-    method(RangeRequestSchema, RangeResponseSchema, (value, textLength) =>
-      planRead(
-        { case: 'range', value },
-        value.serializable,
-        () => checkRange(value),
-        () => encodedSize(RangeRequestSchema, value, textLength),
-      ),
-    ),
-  ],
+  ['kv/range', method(RangeRequestSchema, RangeResponseSchema, planRange)],
   [
     'kv/deleterange',
     method(DeleteRangeRequestSchema, DeleteRangeResponseSchema, (value) =>
@@ -76,7 +67,17 @@ export const methods: ReadonlyMap<string, Method> = new Map([
   ],
 ]);
 
-export function planTxn(value: TxnRequest, textLength: number): Plan {
+/** `textLength` bounds the encoded size; without it the message is not measured. */
+export function planRange(value: RangeRequest, textLength = 0): Plan {
+  return planRead(
+    { case: 'range', value },
+    value.serializable,
+    () => checkRange(value),
+    () => encodedSize(RangeRequestSchema, value, textLength),
+  );
+}
+
+export function planTxn(value: TxnRequest, textLength = 0): Plan {
   const check = () => checkTxn(value);
   if (!isReadOnlyTxn(value)) return planWrite({ case: 'txn', value }, check);
   // etcd also calls a transaction without any operation serializable. It may carry compares,

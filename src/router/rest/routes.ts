@@ -1,0 +1,106 @@
+/**
+ * /v1: which request is whose, and how a fault in a request becomes a problem document.
+ */
+
+import type { RouterEnv } from '../env.ts';
+import { groupStatus } from '../members/status.ts';
+import { startCall } from './call.ts';
+import { keyFromPath, keyFromQuery } from './key.ts';
+import { list, listParams } from './list.ts';
+import { Params } from './params.ts';
+import { problem, Refusal } from './problems.ts';
+import { readKey, readKeyParams } from './read-key.ts';
+import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
+
+const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
+
+/** `path` is the raw path from /v1 on. */
+export async function serveRest(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  path: string,
+): Promise<Response> {
+  return refusable(() => {
+    if (path.startsWith('/v1/kv/')) return serveKey(request, env, tenant, path);
+    switch (path) {
+      case '/v1/kv':
+        return serveKey(request, env, tenant, null);
+      case '/v1/status':
+        return serveStatus(request, env, tenant);
+      case '/v1/txn':
+        return methodNotAllowed(request, 'POST, OPTIONS');
+      default:
+        return problem('not-found', `nothing is at ${path.slice(0, 200)}`);
+    }
+  });
+}
+
+/** Runs `serve`; what it refuses becomes the answer. */
+export async function refusable(serve: () => Response | Promise<Response>): Promise<Response> {
+  try {
+    return await serve();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return problem(error.code, error.message, { extras: error.extras });
+  }
+}
+
+export function methodNotAllowed(request: Request, allow: string): Response {
+  const detail = `${request.method} is not offered here`;
+  return problem('method-not-allowed', detail, { headers: { allow } });
+}
+
+/** One key, named by the path or by `key64`; or, with neither, the collection. */
+function serveKey(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  path: string | null,
+): Response | Promise<Response> {
+  const write = request.method === 'PUT' || request.method === 'DELETE';
+  if (!write && request.method !== 'GET' && request.method !== 'HEAD') {
+    return methodNotAllowed(request, keyMethods);
+  }
+  // `key64` names a key on the collection only, where a list would be read otherwise.
+  const known: readonly string[] = write ? writeKeyParams : readKeyParams;
+  const collection = path === null && !write && !namesKey(request);
+  const params = new Params(request, collection ? listParams : known);
+  const call = startCall(request, env, tenant, params.timeoutMs());
+  if (collection) return list(call, params);
+  if (path !== null && params.has('key64')) {
+    throw new Refusal('bad-request', 'the key is named twice: in the path and by key64');
+  }
+  const key = path === null ? keyFromQuery(params) : keyFromPath(path);
+  if (key === null) {
+    throw new Refusal('range-required', 'name one key: in the path, or by key64=');
+  }
+  switch (request.method) {
+    case 'PUT':
+      return putKey(call, key, params);
+    case 'DELETE':
+      return deleteKey(call, key, params);
+    default:
+      return readKey(call, key, params);
+  }
+}
+
+function namesKey(request: Request): boolean {
+  return /[?&]key64=/.test(request.url);
+}
+
+async function serveStatus(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return methodNotAllowed(request, 'GET, HEAD, OPTIONS');
+  }
+  new Params(request, []);
+  const status = await groupStatus(env, tenant);
+  if (!status.members.some((member) => 'born' in member)) {
+    return problem('no-leader', 'no member could be reached', {
+      extras: { tenant, members: status.members },
+    });
+  }
+  return new Response(JSON.stringify(status), {
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store, no-transform' },
+  });
+}

@@ -1,0 +1,204 @@
+/**
+ * PUT and DELETE of one key. Both are one transaction in the log: the conditions of the headers are
+ * its compares, so nothing can come between the check and the change.
+ */
+import { create } from '@bufbuild/protobuf';
+import { checkDelete, checkTxn } from '../../api/checks.ts';
+import {
+  type Compare,
+  CompareSchema,
+  DeleteRangeRequestSchema,
+  DeleteRangeResponseSchema,
+  PutRequestSchema,
+  RangeRequestSchema,
+  RangeResponseSchema,
+  type RequestOp,
+  RequestOpSchema,
+  Compare_CompareResult as Result,
+  Compare_CompareTarget as Target,
+  TxnRequestSchema,
+  type TxnResponse,
+  TxnResponseSchema,
+} from '../../api/gen/rpc_pb.js';
+import { maxRequestBytes } from '../../api/limits.ts';
+import { planRange, planWrite } from '../etcd/methods.ts';
+import { readBody } from '../http/body.ts';
+import { ask, type Call, type Data, json } from './call.ts';
+import { itemOf } from './item.ts';
+import type { Params } from './params.ts';
+import { type Condition, etag, matches, readCondition } from './preconditions.ts';
+import { problem } from './problems.ts';
+import { preconditionFailed } from './read-key.ts';
+
+export const writeKeyParams = ['key64', 'prev', 'timeout'] as const;
+
+/** How often a change is tried whose key changes under it between two revisions of If-Match. */
+const matchRoundsMax = 4;
+
+interface Change {
+  readonly key: Uint8Array;
+  readonly ifMatch: Condition;
+  readonly ifNoneMatch: Condition;
+  /** Done when the conditions hold. */
+  readonly ops: readonly RequestOp[];
+}
+
+export async function putKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
+  const conditions = readConditions(call.request);
+  const prevKv = params.flag('prev');
+  const body = await readBody(call.request, maxRequestBytes, call.deadline);
+  switch (body.kind) {
+    case 'tooLarge': {
+      const detail = `${body.size} bytes; at most ${maxRequestBytes} are taken, key included`;
+      return problem('value-too-large', detail);
+    }
+    case 'late':
+      return problem('request-timeout', 'the body did not come before the deadline');
+    case 'broken':
+      return problem('bad-request', 'the body ended too early');
+    case 'bytes':
+      break;
+    default:
+      return body satisfies never;
+  }
+  const data = await change(call, {
+    key,
+    ...conditions,
+    ops: [countOp(key), putOp(key, body.bytes, prevKv)],
+  });
+  if (data instanceof Response) return data;
+  const [count, put] = data.message.responses;
+  const created = count?.response.case === 'responseRange' && count.response.value.count === 0n;
+  const prev = put?.response.case === 'responsePut' ? put.response.value.prevKv : undefined;
+  const { revision } = data;
+  const answer = { revision, created };
+  return json(
+    prevKv ? { ...answer, prev: prev === undefined ? null : itemOf(prev) } : answer,
+    { ...data.headers, etag: etag(revision) },
+    created ? 201 : 200,
+  );
+}
+
+export async function deleteKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
+  const conditions = readConditions(call.request);
+  const prevKv = params.flag('prev');
+  const value = create(DeleteRangeRequestSchema, { key, prevKv });
+  if (conditions.ifMatch === null && conditions.ifNoneMatch === null) {
+    const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value));
+    const data = await ask(call, plan, DeleteRangeResponseSchema);
+    return data instanceof Response ? data : deleted(data, data.message, prevKv);
+  }
+  const ops = [create(RequestOpSchema, { request: { case: 'requestDeleteRange', value } })];
+  const data = await change(call, { key, ...conditions, ops });
+  if (data instanceof Response) return data;
+  const response = data.message.responses[0]?.response;
+  if (response?.case !== 'responseDeleteRange') throw new Error('a delete answers as a delete');
+  return deleted(data, response.value, prevKv);
+}
+
+function deleted(
+  data: Data<unknown>,
+  response: { deleted: bigint; prevKvs: Parameters<typeof itemOf>[0][] },
+  prevKv: boolean,
+): Response {
+  const answer = { deleted: Number(response.deleted), revision: data.revision };
+  const prev = response.prevKvs[0];
+  return json(
+    prevKv ? { ...answer, prev: prev === undefined ? null : itemOf(prev) } : answer,
+    data.headers,
+  );
+}
+
+function readConditions(request: Request): Pick<Change, 'ifMatch' | 'ifNoneMatch'> {
+  return {
+    ifMatch: readCondition(request, 'if-match'),
+    ifNoneMatch: readCondition(request, 'if-none-match'),
+  };
+}
+
+/**
+ * Compares of a transaction are AND-ed, but a list in If-Match means any of them. So a list is
+ * first narrowed to the revision that stands; when that changes meanwhile, the failed transaction
+ * has read the new one.
+ */
+async function change(call: Call, asked: Change): Promise<Data<TxnResponse> | Response> {
+  let expected = asked.ifMatch;
+  if (Array.isArray(expected) && expected.length > 1) {
+    const plan = planRange(create(RangeRequestSchema, { key: asked.key, keysOnly: true }));
+    const data = await ask(call, plan, RangeResponseSchema);
+    if (data instanceof Response) return data;
+    const current = data.message.kvs[0]?.modRevision ?? null;
+    if (current === null || !matches(expected, current)) {
+      return preconditionFailed(current, data.headers);
+    }
+    expected = [current];
+  }
+  for (let round = 1; ; round++) {
+    const data = await changeIf(call, asked, expected);
+    if (data instanceof Response || data.message.succeeded) return data;
+    const read = data.message.responses[0]?.response;
+    const kv = read?.case === 'responseRange' ? read.value.kvs[0] : undefined;
+    const current = kv?.modRevision ?? null;
+    const stillListed =
+      asked.ifNoneMatch === null &&
+      Array.isArray(asked.ifMatch) &&
+      asked.ifMatch.length > 1 &&
+      matches(asked.ifMatch, current);
+    if (!stillListed || current === null || round === matchRoundsMax) {
+      return preconditionFailed(current, data.headers);
+    }
+    expected = [current];
+  }
+}
+
+function changeIf(call: Call, asked: Change, ifMatch: Condition) {
+  const { key } = asked;
+  const txn = create(TxnRequestSchema, {
+    compare: [...compareMatch(key, ifMatch), ...compareNoneMatch(key, asked.ifNoneMatch)],
+    success: [...asked.ops],
+    failure: [
+      create(RequestOpSchema, {
+        request: {
+          case: 'requestRange',
+          value: create(RangeRequestSchema, { key, keysOnly: true }),
+        },
+      }),
+    ],
+  });
+  const plan = planWrite({ case: 'txn', value: txn }, () => checkTxn(txn));
+  return ask(call, plan, TxnResponseSchema);
+}
+
+function compareMatch(key: Uint8Array, condition: Condition): Compare[] {
+  if (condition === null) return [];
+  if (condition === '*') return [compareVersion(key, Result.GREATER)];
+  return condition.map((revision) => compareRevision(key, Result.EQUAL, revision));
+}
+
+function compareNoneMatch(key: Uint8Array, condition: Condition): Compare[] {
+  if (condition === null) return [];
+  if (condition === '*') return [compareVersion(key, Result.EQUAL)];
+  return condition.map((revision) => compareRevision(key, Result.NOT_EQUAL, revision));
+}
+
+/** A key that does not exist has version 0. */
+function compareVersion(key: Uint8Array, result: Result): Compare {
+  const targetUnion = { case: 'version', value: 0n } as const;
+  return create(CompareSchema, { key, target: Target.VERSION, result, targetUnion });
+}
+
+function compareRevision(key: Uint8Array, result: Result, revision: bigint): Compare {
+  const targetUnion = { case: 'modRevision', value: revision } as const;
+  return create(CompareSchema, { key, target: Target.MOD, result, targetUnion });
+}
+
+/** Says whether the key is there; a put alone does not. */
+function countOp(key: Uint8Array): RequestOp {
+  const value = create(RangeRequestSchema, { key, countOnly: true });
+  return create(RequestOpSchema, { request: { case: 'requestRange', value } });
+}
+
+function putOp(key: Uint8Array, bytes: Uint8Array, prevKv: boolean): RequestOp {
+  const value = create(PutRequestSchema, { key, value: bytes, prevKv });
+  return create(RequestOpSchema, { request: { case: 'requestPut', value } });
+}
