@@ -2,7 +2,7 @@
  * Quorate as a black box: the built Worker on plain workerd, as `npm run serve` runs it, on a free
  * port and a data directory of its own.
  *
- * Whoever starts a server stops it; `await using server = await startServer()` does.
+ * Whoever starts a server stops it; `withServer` does.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,22 @@ export interface Server {
   kill9(): Promise<void>;
   /** Starts again on the same port and data; stops what still runs first. */
   restart(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A server for as long as `use` runs. What it printed is shown when `use` throws. */
+export async function withServer<Result>(
+  options: ServerOptions,
+  use: (server: Server) => Promise<Result>,
+): Promise<Result> {
+  const server = await startServer(options);
+  try {
+    return await use(server);
+  } catch (error) {
+    console.error(`The log of the server:\n${server.log().slice(-4_000)}`);
+    throw error;
+  } finally {
+    await server.stop();
+  }
 }
 
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
@@ -77,6 +92,5 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       await service.stop();
       service = await launch(port);
     },
-    [Symbol.asyncDispose]: stop,
   };
 }

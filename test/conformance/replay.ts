@@ -1,0 +1,88 @@
+/** Sends exchanges in order to a fresh server and judges every answer that may be judged. */
+import { compare, isCompared, type Verdict } from './compare.ts';
+import { type Answer, type Exchange, groupOf } from './exchange.ts';
+import { send } from './send.ts';
+import { dig, mapStrings, putBack, type Variables } from './variables.ts';
+
+export interface Difference extends Verdict {
+  readonly exchange: Exchange;
+}
+
+export interface Tally {
+  matched: number;
+  total: number;
+}
+
+export interface Outcome {
+  readonly all: Tally;
+  readonly byGroup: ReadonlyMap<string, Tally>;
+  readonly differences: readonly Difference[];
+  /** Every answer, in the form of the recording: for the comparison with other tools. */
+  readonly recording: readonly (Exchange & Answer)[];
+  readonly notCompared: number;
+}
+
+/** `only`: judge the exchanges whose name it matches; all are sent all the same. */
+export async function replay(
+  exchanges: readonly Exchange[],
+  baseUrl: string,
+  only: RegExp | null,
+): Promise<Outcome> {
+  const variables: Variables = new Map();
+  const all: Tally = { matched: 0, total: 0 };
+  const byGroup = new Map<string, Tally>();
+  const differences: Difference[] = [];
+  const recording: (Exchange & Answer)[] = [];
+  let notCompared = 0;
+  for (const exchange of exchanges) {
+    const answer = await perform(baseUrl, exchange, variables);
+    recording.push({ ...exchange, ...answer });
+    if (only !== null && !only.test(exchange.name)) continue;
+    if (!isCompared(exchange)) {
+      notCompared += 1;
+      continue;
+    }
+    const verdict = compare(exchange, answer);
+    for (const tally of [all, groupTally(byGroup, exchange)]) {
+      tally.total += 1;
+      if (verdict.matches) tally.matched += 1;
+    }
+    if (!verdict.matches) differences.push({ exchange, ...verdict });
+  }
+  return { all, byGroup, differences, recording, notCompared };
+}
+
+async function perform(baseUrl: string, exchange: Exchange, variables: Variables): Promise<Answer> {
+  const op = exchange.op ?? 'req';
+  if (op !== 'req') throw new Error(`${exchange.name}: "${op}" is not supported yet; use --until`);
+  const answer = await sendOrExplain(baseUrl, exchange, variables);
+  for (const [name, path] of Object.entries(exchange.capture ?? {})) {
+    const value = dig(answer.response, path);
+    if (value !== undefined && value !== null) variables.set(name, value);
+  }
+  const response = mapStrings(answer.response, (text) => putBack(text, variables));
+  return { ...answer, response };
+}
+
+/** A connection that breaks is an answer too (a wrong one); a server that is gone ends the run. */
+async function sendOrExplain(
+  baseUrl: string,
+  exchange: Exchange,
+  variables: Variables,
+): Promise<Answer> {
+  try {
+    return await send(baseUrl, exchange, variables);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') {
+      throw new Error(`the server is gone before ${exchange.name}`, { cause: error });
+    }
+    return { status: null, response: String(error) };
+  }
+}
+
+function groupTally(byGroup: Map<string, Tally>, exchange: Exchange): Tally {
+  const group = groupOf(exchange);
+  const tally = byGroup.get(group) ?? { matched: 0, total: 0 };
+  byGroup.set(group, tally);
+  return tally;
+}
