@@ -9,7 +9,16 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-const unitFolders = ['api', 'architecture', 'kv', 'raft', 'router', 'sim', 'support'];
+const unitFolders = [
+  'api',
+  'architecture',
+  'conformance',
+  'kv',
+  'raft',
+  'router',
+  'sim',
+  'support',
+];
 
 export default defineConfig({
   test: {
