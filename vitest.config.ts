@@ -61,6 +61,7 @@ export default defineConfig({
           environment: 'node',
           include: ['test/e2e/**/*.test.ts'],
           fileParallelism: false,
+          execArgv: ['--disable-warning=ExperimentalWarning'], // node:sqlite, and type stripping
           testTimeout: 180_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 2 },

@@ -7,15 +7,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import workerd from 'workerd';
 import { buildWorker, readCompatibility } from './build-worker.ts';
 import { lockData } from './data-lock.ts';
 import { bracketed, type WorkerSettings, workerdConfig } from './workerd-config.ts';
 
-const workerdPath = workerd.default;
+/** Path of the binary. By require: what `import` makes of a CommonJS package differs by loader. */
+const workerdPath = (createRequire(import.meta.url)('workerd') as { default: string }).default;
 const startTimeoutMs = 30_000;
 const readyPollMs = 10;
 /** workerd waits for open connections when it is asked to end; after this long it is killed. */
