@@ -1,0 +1,215 @@
+/**
+ * One tenant's places in virtual time: the real Member, core and state machine on SQLite, under a
+ * modelled platform. Each place keeps its database; what runs on it is a life that can be ended.
+ *
+ * The output gate is modelled by order: a turn commits before its calls and answers are scheduled,
+ * and the end of a life drops whatever it had not sent.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type MemberReply,
+  MemberReplySchema,
+  type MemberRequest,
+  MemberRequestSchema,
+} from '../../src/api/gen/member_pb.js';
+import { type Envelope, EnvelopeSchema } from '../../src/api/gen/peer_pb.js';
+import { protocolVersion } from '../../src/api/limits.ts';
+import type { MemberStatus } from '../../src/api/member.ts';
+import { newCounters } from '../../src/node-do/counters.ts';
+import { Member } from '../../src/node-do/member.ts';
+import type { MemberPath, Platform } from '../../src/node-do/platform.ts';
+import { NodeSql } from '../support/node-sql.ts';
+import { type Cancellable, World } from './world.ts';
+
+export interface Traffic {
+  readonly from: number;
+  readonly to: number;
+  readonly path: MemberPath;
+  readonly envelope: Envelope | null;
+}
+
+export interface ClusterOptions {
+  readonly seed?: number;
+  readonly size?: 1 | 3 | 5;
+  readonly latencyMs?: (from: number, to: number) => number;
+}
+
+class Place {
+  readonly sql = new NodeSql();
+  life: Life | null = null;
+}
+
+/** One incarnation of the object in memory. */
+class Life {
+  readonly member: Member;
+  ended = false;
+  timer: Cancellable | null = null;
+  readonly inFlight = new Set<(error: Error) => void>();
+
+  constructor(cluster: Cluster, place: number, sql: NodeSql) {
+    const counters = newCounters();
+    this.member = new Member(platformOf(cluster, place, sql, this), counters);
+  }
+
+  end(reason: string): void {
+    this.ended = true;
+    if (this.timer) this.timer.cancelled = true;
+    for (const reject of this.inFlight) reject(new Error(reason));
+    this.inFlight.clear();
+  }
+}
+
+export class Cluster {
+  readonly world: World;
+  readonly size: 1 | 3 | 5;
+  /** Every call between members, in order of sending; tests count it and clear it. */
+  readonly traffic: Traffic[] = [];
+  readonly aborts: string[] = [];
+  private readonly places = new Map<number, Place>();
+  private readonly latencyMs: (from: number, to: number) => number;
+  /** True: the call is lost. */
+  drop: (call: Traffic) => boolean = () => false;
+
+  constructor(options: ClusterOptions = {}) {
+    this.world = new World(options.seed ?? 1);
+    this.size = options.size ?? 3;
+    this.latencyMs = options.latencyMs ?? (() => 1);
+  }
+
+  /** The object of a place: a life begins with its first event, as on the platform. */
+  life(place: number): Life {
+    const here = this.place(place);
+    here.life ??= new Life(this, place, here.sql);
+    return here.life;
+  }
+
+  /** Eviction and crash look alike to storage: what was committed stays, memory goes. */
+  end(place: number, reason = 'evicted'): void {
+    const here = this.place(place);
+    here.life?.end(reason);
+    here.life = null;
+  }
+
+  endAll(): void {
+    for (const place of this.places.keys()) this.end(place);
+  }
+
+  /** As deleteAll() would: the place forgets that it ever was. */
+  wipe(place: number): void {
+    this.end(place, 'wiped');
+    this.places.set(place, new Place());
+  }
+
+  status(place: number): MemberStatus {
+    return this.life(place).member.status();
+  }
+
+  sql(place: number): NodeSql {
+    return this.place(place).sql;
+  }
+
+  leader(): number | null {
+    for (const [place, { life }] of this.places)
+      if (life && life.member.status().role === 'leader') return place;
+    return null;
+  }
+
+  /** What the router sends, to one member; settles in virtual time. */
+  ask(place: number, op: MemberRequest['op'], options: Partial<MemberRequest> = {}): Promise<MemberReply> {
+    const request = create(MemberRequestSchema, {
+      protocol: protocolVersion,
+      op,
+      groupSize: this.size,
+      mayPropose: true,
+      timeoutMs: 5_000,
+      ...options,
+    } as Partial<MemberRequest>);
+    const body = toBinary(MemberRequestSchema, request);
+    return this.deliver(0, place, 'client', body).then((bytes) =>
+      fromBinary(MemberReplySchema, bytes),
+    );
+  }
+
+  deliver(from: number, to: number, path: MemberPath, body: Uint8Array): Promise<Uint8Array> {
+    const envelope = path === 'peer' ? fromBinary(EnvelopeSchema, body) : null;
+    const call = { from, to, path, envelope };
+    this.traffic.push(call);
+    return new Promise((resolve, reject) => {
+      if (this.drop(call)) return;
+      const way = this.latencyMs(from, to);
+      this.world.schedule(way, () => {
+        const life = this.life(to);
+        life.inFlight.add(reject);
+        this.handle(life, path, body).then(
+          (answer) => {
+            life.inFlight.delete(reject);
+            // A life that has ended sends nothing any more, not even what it had decided.
+            if (!life.ended) this.world.schedule(way, () => resolve(answer));
+          },
+          (error) => reject(error),
+        );
+      });
+    });
+  }
+
+  private async handle(life: Life, path: MemberPath, body: Uint8Array): Promise<Uint8Array> {
+    switch (path) {
+      case 'client':
+        return life.member.onClient(body);
+      case 'peer':
+        return life.member.onPeer(body);
+      case 'birth':
+        return life.member.onBirth();
+    }
+  }
+
+  private place(number: number): Place {
+    let place = this.places.get(number);
+    if (!place) {
+      place = new Place();
+      this.places.set(number, place);
+    }
+    return place;
+  }
+}
+
+function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): Platform {
+  const { world } = cluster;
+  return {
+    tenant: 'sim',
+    place,
+    sql,
+    transaction: (work) => {
+      if (life.ended) throw new Error('an ended life wrote');
+      sql.transaction(work);
+    },
+    databaseBytes: () => 0,
+    now: () => world.now,
+    random: () => world.random(),
+    randomId: () => Math.floor(world.random() * 2 ** 52).toString(16).padStart(16, '0'),
+    setTimer: (at) => {
+      if (life.timer) life.timer.cancelled = true;
+      life.timer = null;
+      if (at === null || life.ended) return;
+      life.timer = world.schedule(at - world.now, () => {
+        life.timer = null;
+        if (!life.ended) life.member.onTimer();
+      });
+    },
+    yieldTurn: () => new Promise((resolve) => world.schedule(0, () => resolve())),
+    call: (to, path, body, timeoutMs) =>
+      new Promise((resolve, reject) => {
+        if (life.ended) return;
+        const timeout = world.schedule(timeoutMs, () => reject(new Error('timeout')));
+        const done = <T>(settle: (value: T) => void) => (value: T) => {
+          timeout.cancelled = true;
+          if (!life.ended) settle(value);
+        };
+        cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
+      }),
+    abort: (reason) => {
+      cluster.aborts.push(`${place}: ${reason}`);
+      cluster.end(place, reason);
+    },
+  };
+}
