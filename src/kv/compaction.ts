@@ -3,25 +3,37 @@
  * The compact command itself only moves that revision; this follows in bounded steps, each in a
  * turn of its own, and no answer depends on how far it has come.
  *
- * It walks kv_data in revision order from the previous compact revision to the new one. A row there
- * supersedes every older version of its key, of which previous compactions have left at most a few.
- * A tombstone below the compact revision goes too; one exactly at it stays, so that a watch from
- * there can tell the delete, and is met again by the next compaction, which starts at that revision.
+ * It walks kv_data in revision order from the previous compact revision to the new one. Each row
+ * there supersedes the version of its key before it; since every superseded version has such a
+ * successor, and earlier compactions left at most one version below where this one starts, that is
+ * all of them. A tombstone below the compact revision goes too; one exactly at it stays, so that a
+ * watch from there can tell the delete, and is met again by the next compaction, which therefore
+ * starts at that revision and not after it.
  */
 import type { Progress } from './schema.ts';
-import type { Row } from './sql.ts';
 import type { Store } from './store.ts';
 
-const selectData = `
-  SELECT rev, sub, key FROM kv_data
-  WHERE (rev, sub) >= (?, ?) AND rev <= ? ORDER BY rev, sub LIMIT ?`;
-const selectVersions = `
-  SELECT rev, sub, version FROM kv_index WHERE key = ? AND rev <= ? ORDER BY rev DESC LIMIT ?`;
-const deleteIndex = 'DELETE FROM kv_index WHERE key = ? AND rev = ?';
-const deleteData = 'DELETE FROM kv_data WHERE rev = ? AND sub = ?';
+/** rev, sub; sub and version of its index row; rev and sub of the version before it. */
+const selectPage = `
+  SELECT d.rev, d.sub, i.sub, i.version, o.rev, o.sub
+  FROM (
+    SELECT rev, sub, key FROM kv_data
+    WHERE (rev, sub) >= (?, ?) AND rev <= ? ORDER BY rev, sub LIMIT ?
+  ) d
+  LEFT JOIN kv_index i ON i.key = d.key AND i.rev = d.rev
+  LEFT JOIN kv_index o ON o.key = d.key AND o.rev = (
+    SELECT rev FROM kv_index WHERE key = d.key AND rev < d.rev ORDER BY rev DESC LIMIT 1)`;
 
-/** Rows of kv_data looked at in one step, per row that may be deleted. */
-const scannedPerDeleted = 4;
+// Both take a JSON array of [rev, sub]. Keys never leave SQLite: kv_data, still whole, tells them.
+const deleteIndex = `
+  DELETE FROM kv_index WHERE (key, rev) IN (
+    SELECT d.key, d.rev FROM json_each(?) j CROSS JOIN kv_data d
+    WHERE d.rev = j.value ->> 0 AND d.sub = j.value ->> 1)`;
+const deleteData = `
+  DELETE FROM kv_data WHERE (rev, sub) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))`;
+
+/** A row may take itself and the version before it along, from both tables. */
+const deletedPerRowMax = 4;
 
 export function compactionPending({ compactRevision, purgedRevision }: Progress): boolean {
   return compactRevision > purgedRevision;
@@ -35,61 +47,32 @@ export function startCompaction(progress: Progress, revision: number): void {
   progress.scanSub = 0;
 }
 
-/** Deletes about `rowsMax` rows at most and returns how many. Deterministic, but not replicated. */
+/** Deletes at most `rowsMax` rows (4 when that is less) and returns how many. */
 export function compactStep(store: Store, rowsMax: number): number {
   const { sql, progress } = store;
   if (!compactionPending(progress)) return 0;
   const target = progress.compactRevision;
-  const scanMax = Math.max(1, rowsMax * scannedPerDeleted);
-  const rows = sql.all(selectData, progress.scanRevision, progress.scanSub, target, scanMax);
-  let deleted = 0;
-  for (const row of rows) {
-    const removed = compactRow(store, row, target, rowsMax - deleted);
-    deleted += removed.deleted;
-    // The row itself may have more to remove: the next step begins with it again.
-    progress.scanRevision = row[0] as number;
-    progress.scanSub = (row[1] as number) + (removed.finished ? 1 : 0);
-    if (!removed.finished || deleted >= rowsMax) return deleted;
+  const pageRows = Math.max(1, Math.floor(rowsMax / deletedPerRowMax));
+  const page = sql.all(selectPage, progress.scanRevision, progress.scanSub, target, pageRows);
+  const versions = new Set<string>();
+  const overwritten: string[] = [];
+  for (const row of page as number[][]) {
+    const [rev, sub, indexSub, version, oldRev, oldSub] = row as [number, number, ...number[]];
+    if (indexSub === null) throw new Error(`kv: ${rev}.${sub} has data but no index`);
+    // A later write of the same revision replaced this one in kv_index.
+    if (indexSub !== sub) overwritten.push(`[${rev},${sub}]`);
+    else if (version === 0 && rev < target) versions.add(`[${rev},${sub}]`);
+    if (oldRev !== null) versions.add(`[${oldRev},${oldSub}]`);
+    progress.scanRevision = rev;
+    progress.scanSub = sub + 1;
   }
-  if (rows.length === scanMax) return deleted;
-  progress.purgedRevision = target;
-  progress.scanRevision = target;
-  progress.scanSub = 0;
-  return deleted;
-}
-
-/** Removes what one row of kv_data supersedes, and itself when nothing needs it. */
-function compactRow(
-  store: Store,
-  row: Row,
-  target: number,
-  rowsLeft: number,
-): { deleted: number; finished: boolean } {
-  const { sql } = store;
-  const [rev, sub, key] = row as [number, number, Uint8Array];
-  // Two rows per version; one version more than fits, to know whether all were seen.
-  const versionsMax = Math.max(1, rowsLeft >>> 1);
-  const versions = sql.all(selectVersions, key, rev, versionsMax + 2);
-  const own = versions[0];
-  if (own?.[0] !== rev) throw new Error(`kv: ${rev}.${sub} has data but no index`);
-  if (own[1] !== sub) {
-    // Overwritten inside its own revision: kv_index names the later write.
-    sql.run(deleteData, rev, sub);
-    return { deleted: 1, finished: true };
+  if (versions.size > 0) sql.run(deleteIndex, `[${[...versions].join()}]`);
+  const data = [...versions, ...overwritten];
+  if (data.length > 0) sql.run(deleteData, `[${data.join()}]`);
+  if (page.length < pageRows) {
+    progress.purgedRevision = target;
+    progress.scanRevision = target;
+    progress.scanSub = 0;
   }
-  const older = versions.slice(1, 1 + versionsMax);
-  for (const version of older)
-    removeVersion(store, key, version[0] as number, version[1] as number);
-  const deleted = 2 * older.length;
-  if (versions.length - 1 > older.length) return { deleted, finished: false };
-  if (own[2] === 0 && rev < target) {
-    removeVersion(store, key, rev, sub);
-    return { deleted: deleted + 2, finished: true };
-  }
-  return { deleted, finished: true };
-}
-
-function removeVersion({ sql }: Store, key: Uint8Array, rev: number, sub: number): void {
-  sql.run(deleteIndex, key, rev);
-  sql.run(deleteData, rev, sub);
+  return versions.size + data.length;
 }

@@ -25,20 +25,23 @@ export interface LiveVersion {
 export interface PageLimits {
   /** Rows of kv_index in a dense page. */
   readonly rowsMax: number;
+  /** The same for a count, of which nothing leaves SQLite. */
+  readonly countRowsMax: number;
   /** Bytes of values in a page (one value more may be read). */
   readonly bytesMax: number;
 }
 
-export const defaultPageLimits: PageLimits = { rowsMax: 1000, bytesMax: 256 * 1024 };
+export const defaultPageLimits: PageLimits = {
+  rowsMax: 1000,
+  countRowsMax: 8000,
+  bytesMax: 256 * 1024,
+};
 
 /** A dense page with fewer keys than a `1/sparseRatio` of its rows is followed by a sparse one. */
 const sparseRatio = 8;
 
 /** The first dense page of a scan; most ranges end within it, and a larger one would waste reads. */
 const firstPageRows = 64;
-
-/** For a count nothing leaves SQLite, so its pages may hold this many times more rows. */
-const countPageFactor = 8;
 
 const dense = (bounded: boolean): string => `
   SELECT key, max(CASE WHEN rev <= ?1 THEN rev END) AS live, sub, created, version, lease, count(*) AS n
@@ -156,10 +159,7 @@ export class Scan {
 
   /** How many keys of the next page are live; nothing is read into memory. */
   countPage(): number {
-    const { queries, limit, isSparse, start } = this.plan(
-      countPages,
-      this.limits.rowsMax * countPageFactor,
-    );
+    const { queries, limit, isSparse, start } = this.plan(countPages, this.limits.countRowsMax);
     const row = this.first(queries, start, limit);
     const [live, rows, keys, last, lastLive] = row;
     if (last === null || last === undefined) {
