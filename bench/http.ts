@@ -15,15 +15,21 @@ export async function callJson<T>(url: string, body?: string): Promise<T> {
   return JSON.parse(text) as T;
 }
 
-/** Runs `count` calls, `concurrency` at a time, each as soon as one before it has ended. */
+/**
+ * Runs up to `count` calls, `concurrency` at a time, each as soon as one before it has ended, and
+ * begins none after `timeLimitMs`. Returns how many it made.
+ */
 export async function inParallel(
   count: number,
   concurrency: number,
   call: (n: number) => Promise<unknown>,
-): Promise<void> {
+  timeLimitMs = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const begin = performance.now();
   let next = 0;
   const worker = async () => {
-    while (next < count) await call(next++);
+    while (next < count && performance.now() - begin < timeLimitMs) await call(next++);
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker));
+  return next;
 }

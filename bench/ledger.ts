@@ -15,6 +15,11 @@ import { callJson, inParallel } from './http.ts';
 import type { Quorate } from './quorate.ts';
 import { type Operation, operationPath, operations, type Workload } from './workload.ts';
 
+interface Unreachable {
+  readonly place: number;
+  readonly error: string;
+}
+
 /** Summed over the members, except where the name says otherwise. */
 export interface Costs {
   readonly clientRequests: number;
@@ -52,9 +57,11 @@ export interface IdleLine {
 }
 
 const plan = [
-  { clients: 1, count: 300 },
-  { clients: 64, count: 3_200 },
+  { clients: 1, countMax: 300 },
+  { clients: 64, countMax: 3_200 },
 ];
+/** A slow machine makes fewer operations instead of a longer run. */
+const burstMaxMs = 4_000;
 
 /** Time for the last commit index to reach the followers, so that it is charged to its burst. */
 const settleMs = 1_000;
@@ -62,14 +69,15 @@ const settleMs = 1_000;
 export async function measureLedger(quorate: Quorate, workload: Workload): Promise<LedgerLine[]> {
   const lines: LedgerLine[] = [];
   for (const op of operations) {
-    for (const { clients, count } of plan) {
+    for (const { clients, countMax } of plan) {
       const bodies = workload.bodies[op];
       const url = quorate.url + operationPath[op];
       await callJson(url, bodies[0]);
       await sleep(settleMs);
       const first = await readStatuses(quorate);
       const before = await readStatuses(quorate);
-      await inParallel(count, clients, (n) => callJson(url, bodies[n % bodies.length]));
+      const call = (n: number) => callJson(url, bodies[n % bodies.length]);
+      const count = await inParallel(countMax, clients, call, burstMaxMs);
       await sleep(settleMs);
       const after = await readStatuses(quorate);
       const reading = costsBetween(first, before);
@@ -111,16 +119,20 @@ export async function measureIdle(quorate: Quorate, seconds: number): Promise<Id
   };
 }
 
-function readStatuses({ url, places }: Quorate): Promise<MemberStatus[]> {
-  return Promise.all(
-    places.map((place) => callJson<MemberStatus>(`${url}/v1/status?place=${place}`)),
+async function readStatuses({ url }: Quorate): Promise<MemberStatus[]> {
+  const { members } = await callJson<{ members: (MemberStatus | Unreachable)[] }>(
+    `${url}/v1/status`,
   );
+  return members.map((member) => {
+    if ('counters' in member) return member;
+    throw new Error(`member ${member.place} does not answer: ${member.error}`);
+  });
 }
 
 /** A member that was loaded anew counts from 0; what its earlier life did since `before` is lost. */
 function costsBetween(before: readonly MemberStatus[], after: readonly MemberStatus[]): Costs {
-  const deltas = after.map((now, n) => {
-    const then = before[n];
+  const deltas = after.map((now) => {
+    const then = before.find(({ place }) => place === now.place);
     const costs = costsOf(now);
     if (then === undefined || then.boot !== now.boot) return costs;
     const earlier = costsOf(then);
@@ -167,7 +179,10 @@ function mapCosts(costs: Costs, change: (name: keyof Costs, value: number) => nu
 }
 
 function reloadedPlaces(before: readonly MemberStatus[], after: readonly MemberStatus[]): number[] {
-  return after.filter((now, n) => before[n]?.boot !== now.boot).map((now) => now.place);
+  const bootBefore = new Map(before.map(({ place, boot }) => [place, boot]));
+  return after
+    .filter(({ place, boot }) => bootBefore.get(place) !== boot)
+    .map(({ place }) => place);
 }
 
 /** Size and time of change of every file below the directory. */

@@ -21,7 +21,7 @@ import { measureThroughput } from './throughput.ts';
 import { makeWorkload } from './workload.ts';
 
 /** What the ledger takes besides its idle part. */
-const ledgerSeconds = 20;
+const ledgerSeconds = 25;
 
 async function run(options: Options): Promise<void> {
   const begin = performance.now();
@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
     log(`${name}: ready at ${contender.url}`);
     console.log(`${name}: ${contender.description}`);
     contenders.push(contender);
-    if ('places' in contender) quorate = contender as Quorate;
+    if ('dataDirectory' in contender) quorate = contender as Quorate;
   }
 
   const withLedger = options.ledger && quorate !== null;

@@ -11,7 +11,6 @@ const memberCount = 3;
 const startTimeoutMs = 60_000;
 
 export interface Quorate extends Contender {
-  readonly places: readonly number[];
   /** Where its objects keep their files. */
   readonly dataDirectory: string;
 }
@@ -43,7 +42,6 @@ export async function startQuorate(directory: string): Promise<Quorate> {
     // Not the script itself: it only waits.
     pids: processTree(child.pid).slice(1),
     preloadBatch: 100,
-    places: Array.from({ length: memberCount }, (_, n) => n + 1),
     dataDirectory,
     stop: () => child.stop(),
   };

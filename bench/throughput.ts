@@ -36,6 +36,8 @@ interface Round extends Measurement {
 }
 
 const settleMs = 100;
+const warmUpClients = 16;
+const warmUpSeconds = 1;
 
 export interface ThroughputTask {
   readonly contenders: readonly Contender[];
@@ -50,6 +52,7 @@ export interface ThroughputTask {
 export async function measureThroughput(task: ThroughputTask): Promise<ThroughputLine[]> {
   const { options, contenders, log } = task;
   const rounds = new Map<string, Round[]>();
+  if (options.clients.length > 0) await warmUp(task);
   for (let round = 0; round < options.rounds; round++) {
     for (const clients of options.clients) {
       for (const operation of operations) {
@@ -65,6 +68,17 @@ export async function measureThroughput(task: ThroughputTask): Promise<Throughpu
     }
   }
   return summarize(task, rounds);
+}
+
+/** The first second of a process is spent compiling, in all but etcd: it counts for nobody. */
+async function warmUp({ contenders, workload, generator, log }: ThroughputTask): Promise<void> {
+  log('warming up');
+  for (const { url } of contenders) {
+    for (const operation of operations) {
+      const load = { url, operation, workload, clients: warmUpClients, seconds: warmUpSeconds };
+      await generator.run(load);
+    }
+  }
 }
 
 async function measureOnce(
