@@ -22,7 +22,6 @@ export async function buildWorker(): Promise<string> {
     target: 'es2024',
     conditions: ['workerd', 'worker', 'browser'],
     external: ['cloudflare:*', 'workerd:*', 'node:*'],
-    keepNames: true,
     logLevel: 'warning',
   });
   const bundle = result.outputFiles[0];

@@ -30,6 +30,8 @@ const objectsUniqueKey = 'quorate-raft-node';
 
 /** `worker.js` must lie beside the file that this text is written to. */
 export function workerdConfig(settings: WorkerSettings, compatibility: Compatibility): string {
+  // `evict` of workerd:unsafe is refused for a namespace that prevents eviction.
+  const preventEviction = !settings.evictIdle && !settings.chaos;
   const flags = settings.chaos ? [...compatibility.flags, 'unsafe_module'] : compatibility.flags;
   return `# Written by scripts/serve.ts at each start.
 using Workerd = import "/workerd/workerd.capnp";
@@ -53,7 +55,7 @@ const quorate :Workerd.Worker = (
 ${variableBindings(settings)}
   ],
   durableObjectNamespaces = [
-    (className = "RaftNode", uniqueKey = ${text(objectsUniqueKey)}, enableSql = true, preventEviction = ${!settings.evictIdle}),
+    (className = "RaftNode", uniqueKey = ${text(objectsUniqueKey)}, enableSql = true, preventEviction = ${preventEviction}),
   ],
   durableObjectStorage = (localDisk = "objects"),
 );

@@ -94,7 +94,13 @@ async function spawnWorkerd(settings: ServiceSettings, dataDirectory: string) {
   const log = settings.log === 'inherit' ? 'inherit' : openSync(settings.log.file, 'a');
   const child = spawn(
     workerdPath,
-    ['serve', '--control-fd=3', join(runDirectory, 'workerd.capnp'), 'config'],
+    [
+      'serve',
+      '--control-fd=3',
+      ...(settings.chaos ? ['--experimental'] : []), // workerd asks for it with unsafe_module.
+      join(runDirectory, 'workerd.capnp'),
+      'config',
+    ],
     {
       stdio: ['ignore', log === 'inherit' ? process.stderr.fd : log, log, 'pipe'],
       env: hasApiToken ? { ...process.env, API_TOKEN: settings.apiToken } : process.env,

@@ -1,0 +1,76 @@
+/**
+ * What a put costs, as the platform bills it: requests to objects and rows written, from the counters
+ * that the members keep. Replication, the commit notice and the reads of the status page included,
+ * but for the status page's own requests.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { MemberCounters } from '../../src/api/member.ts';
+import { Gateway } from '../support/gateway.ts';
+import { withServer } from '../support/server.ts';
+
+const restWithinMs = 5_000;
+
+describe('the ledger of a put, in a group of three', () => {
+  it.each([
+    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4 },
+    { clients: 64, putsPerClient: 20, requestsMax: 1.5, rowsPerMemberMax: 2.5 },
+  ])(
+    'at $clients clients: at most $requestsMax object requests, $rowsPerMemberMax rows a member',
+    async ({ clients, putsPerClient, requestsMax, rowsPerMemberMax }) => {
+      await withServer({ members: 3 }, async ({ url }) => {
+        const gateway = new Gateway(url);
+        await writeAll(gateway, clients, 4); // Birth, election, connections: not part of a put.
+        const before = await restingCounters(gateway);
+        await writeAll(gateway, clients, putsPerClient);
+        const after = await restingCounters(gateway);
+        gateway.close();
+
+        const puts = clients * putsPerClient;
+        const requests = (sum(after.map(requestsOf)) - sum(before.map(requestsOf))) / puts;
+        const rows = after.map(
+          (counters, index) => (counters.rowsWritten - (before[index]?.rowsWritten ?? 0)) / puts,
+        );
+        console.log(
+          `${clients} clients: ${requests.toFixed(2)} object requests a put; rows written a put, ` +
+            `by member: ${rows.map((each) => each.toFixed(2)).join(', ')}`,
+        );
+        expect(requests).toBeGreaterThan(0);
+        expect(requests).toBeLessThanOrEqual(requestsMax);
+        for (const each of rows) expect(each).toBeLessThanOrEqual(rowsPerMemberMax);
+      });
+    },
+  );
+});
+
+async function writeAll(gateway: Gateway, clients: number, putsPerClient: number): Promise<void> {
+  const client = async (name: number) => {
+    for (let count = 0; count < putsPerClient; count++) {
+      const outcome = await gateway.put(`ledger/${name}/${count}`, 'value');
+      expect(outcome).toMatchObject({ acknowledged: true });
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, name) => client(name)));
+}
+
+/** The counters by place, once all that the last put has caused is over. */
+async function restingCounters(gateway: Gateway): Promise<MemberCounters[]> {
+  const deadline = Date.now() + restWithinMs;
+  for (;;) {
+    const { members } = await gateway.status();
+    if (members.length === 3 && members.every(({ atRest }) => atRest)) {
+      return [...members].sort((a, b) => a.place - b.place).map(({ counters }) => counters);
+    }
+    if (Date.now() > deadline) throw new Error(`not at rest: ${JSON.stringify(members)}`);
+    await sleep(50);
+  }
+}
+
+/** What the platform would bill, without our own questions. */
+function requestsOf({ requestsIn, alarms }: MemberCounters): number {
+  return requestsIn.client + requestsIn.peer + requestsIn.birth + alarms;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
