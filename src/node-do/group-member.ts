@@ -21,6 +21,7 @@ import { loadBoot, persist, SqlLogReader } from './log-store.ts';
 import { Peers } from './peers.ts';
 import type { Platform } from './platform.ts';
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
+import { type Read, type ReadOutcome, Reads } from './reads.ts';
 import { WaitingRoom } from './waiting.ts';
 
 const compactionRowsPerTurn = 1_000;
@@ -30,12 +31,6 @@ export type ProposeOutcome =
   | { readonly type: 'notProposed' }
   | { readonly type: 'unknown' }
   | { readonly type: 'refused'; readonly error: EtcdErrorName };
-
-export type ReadOutcome = 'ready' | 'notLeader' | 'timeout' | 'overloaded';
-
-interface PendingRead {
-  readonly settle: (outcome: ReadOutcome) => void;
-}
 
 export class GroupMember {
   readonly self: MemberId;
@@ -48,14 +43,11 @@ export class GroupMember {
   private readonly peers: Peers;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
-  private readonly reads = new Map<number, PendingRead>();
-  /** Confirmed reads whose index is not applied yet. */
-  private readonly unapplied: { index: LogIndex; settle: (outcome: ReadOutcome) => void }[] = [];
+  private readonly reads = new Reads();
   private readonly leaderWaiters = new Set<() => void>();
   private readonly compactionWaiters: (() => void)[] = [];
   /** Peers that have answered in this life: they need no birth record any more. */
   private readonly acquainted = new Set<MemberId>();
-  private nextReadId = 1;
   private bootSaved = false;
   private compacting = false;
   private ended = false;
@@ -122,7 +114,7 @@ export class GroupMember {
       else {
         this.counters.proposals += 1;
         this.room.add(waiter);
-        this.turn(() => {});
+        this.turn(nothing);
       }
     });
   }
@@ -133,28 +125,27 @@ export class GroupMember {
    */
   readPoint(deadline: number): Promise<ReadOutcome> {
     return new Promise((resolve) => {
-      const id = this.nextReadId;
-      this.nextReadId += 1;
       const waiter = {
         deadline,
         expire: () => {
-          this.reads.delete(id);
+          this.reads.withdraw(read);
           resolve('timeout');
         },
       };
-      const settle = (outcome: ReadOutcome) => {
-        this.room.remove(waiter);
-        resolve(outcome);
+      const read: Read = {
+        queuedAt: this.platform.now(),
+        settle: (outcome) => {
+          this.room.remove(waiter);
+          resolve(outcome);
+        },
       };
-      this.turn(() => {
-        if (this.core.role !== 'leader') resolve('notLeader');
-        else if (!this.core.readIndex(id, this.platform.now())) resolve('overloaded');
-        else {
-          this.counters.reads += 1;
-          this.reads.set(id, { settle });
-          this.room.add(waiter);
-        }
-      });
+      if (this.core.role !== 'leader') resolve('notLeader');
+      else if (!this.reads.enqueue(read)) resolve('overloaded');
+      else {
+        this.counters.reads += 1;
+        this.room.add(waiter);
+        this.turn(nothing);
+      }
     });
   }
 
@@ -271,35 +262,35 @@ export class GroupMember {
     return replies;
   }
 
-  /** Two takes: the first may commit what the pipeline waits for, so that the queue can leave. */
+  /** Two takes: the first may commit what the pipeline waits for, so that the queues can leave. */
   private takeEffects(): Effects {
     const first = this.core.take();
     if (this.core.role !== 'leader') {
       this.proposals.failQueue();
+      this.reads.failQueue();
       return first;
     }
-    if (!this.flushProposals()) return first;
-    const second = this.core.take();
-    return {
-      hardState: second.hardState ?? first.hardState,
-      truncateFrom: first.truncateFrom,
-      append: [...first.append, ...second.append],
-      messages: [...first.messages, ...second.messages],
-      committed: [...first.committed, ...second.committed],
-      reads: [...first.reads, ...second.reads],
-      droppedReads: [...first.droppedReads, ...second.droppedReads],
-    };
+    const now = this.platform.now();
+    const flushed = [this.flushProposals(now), this.flushReads(now)];
+    return flushed.includes(true) ? join(first, this.core.take()) : first;
   }
 
-  private flushProposals(): boolean {
-    const now = this.platform.now();
-    const flushAt = this.proposals.flushAt(this.core.uncommittedEntries);
-    if (flushAt === null || now < flushAt) return false;
+  private flushProposals(now: number): boolean {
+    const at = this.proposals.leavesAt(this.core.uncommittedEntries);
+    if (at === null || now < at) return false;
     const batch = this.proposals.takeBatch();
     const result = this.core.propose(encodeBatch(batch.map(({ command }) => command)), now);
     if (result.ok) this.proposals.track(result.index, result.term, batch);
     else this.proposals.putBack(batch);
     return result.ok;
+  }
+
+  private flushReads(now: number): boolean {
+    const at = this.reads.leavesAt();
+    if (at === null || now < at) return false;
+    const batch = this.reads.takeBatch();
+    if (!this.core.readIndex(batch, now)) this.reads.drop(batch);
+    return true;
   }
 
   private write(effects: Effects): Map<LogIndex, readonly CommandResult[]> {
@@ -347,27 +338,11 @@ export class GroupMember {
   private answer(effects: Effects, results: Map<LogIndex, readonly CommandResult[]>): void {
     for (const { index, term } of effects.committed)
       this.proposals.settle(index, term, results.get(index) ?? []);
-    for (const { id, index } of effects.reads) {
-      const read = this.reads.get(id);
-      this.reads.delete(id);
-      if (read) this.unapplied.push({ index, settle: read.settle });
-    }
-    for (const id of effects.droppedReads) {
-      this.reads.get(id)?.settle('notLeader');
-      this.reads.delete(id);
-    }
-    this.answerApplied();
+    for (const { id, index } of effects.reads) this.reads.confirm(id, index);
+    for (const id of effects.droppedReads) this.reads.drop(id);
+    this.reads.settleUpTo(this.machine.appliedIndex);
     if (this.leaderWaiters.size > 0) for (const settle of [...this.leaderWaiters]) settle();
     if (this.machine.compactionPending()) this.compactLater();
-  }
-
-  private answerApplied(): void {
-    if (this.unapplied.length === 0) return;
-    const { appliedIndex } = this.machine;
-    for (const read of this.unapplied.splice(0)) {
-      if (read.index <= appliedIndex) read.settle('ready');
-      else this.unapplied.push(read);
-    }
   }
 
   /** Physical compaction: bounded steps in turns of their own, while anything is left to do. */
@@ -402,13 +377,31 @@ export class GroupMember {
   }
 
   private nextDeadline(): number | null {
-    const flushAt =
-      this.core.role === 'leader' ? this.proposals.flushAt(this.core.uncommittedEntries) : null;
+    const leads = this.core.role === 'leader';
     let earliest: number | null = null;
-    for (const at of [this.core.nextDeadline(), this.room.nextDeadline, flushAt])
+    for (const at of [
+      this.core.nextDeadline(),
+      this.room.nextDeadline,
+      leads ? this.proposals.leavesAt(this.core.uncommittedEntries) : null,
+      leads ? this.reads.leavesAt() : null,
+    ])
       if (at !== null && (earliest === null || at < earliest)) earliest = at;
     return earliest;
   }
+}
+
+function nothing(): void {}
+
+function join(first: Effects, second: Effects): Effects {
+  return {
+    hardState: second.hardState ?? first.hardState,
+    truncateFrom: first.truncateFrom,
+    append: [...first.append, ...second.append],
+    messages: [...first.messages, ...second.messages],
+    committed: [...first.committed, ...second.committed],
+    reads: [...first.reads, ...second.reads],
+    droppedReads: [...first.droppedReads, ...second.droppedReads],
+  };
 }
 
 function toProposeOutcome(outcome: ProposalOutcome): ProposeOutcome {

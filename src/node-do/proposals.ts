@@ -1,16 +1,13 @@
 /**
  * Group commit: proposals that arrive while the pipeline is busy leave together, as one entry.
- *
- * The first proposal of a quiet leader leaves at once. While an entry is under way others queue, and
- * leave when it is committed, or after `pipelineMs` if the quorum is far away.
+ * Pacing decides when; this file owns the queue, its bounds, and who waits for which entry.
  */
 import { maxBatchBytes } from '../api/limits.ts';
 import type { LogIndex, Term } from '../raft/types.ts';
+import { Pacing } from './pacing.ts';
 
 const queueMax = 4_096;
 const queueBytesMax = 16 * 1024 * 1024;
-const entriesUnderWayMax = 4;
-const pipelineMs = 5;
 
 export interface Proposal {
   readonly command: Uint8Array;
@@ -35,6 +32,7 @@ export class Proposals {
   private readonly queue: Proposal[] = [];
   private queueBytes = 0;
   private readonly underWay = new Map<LogIndex, UnderWay>();
+  private readonly pacing = new Pacing();
 
   /** False: too much waits already. */
   enqueue(proposal: Proposal): boolean {
@@ -46,11 +44,13 @@ export class Proposals {
     return true;
   }
 
-  /** When the queue may leave, given the leader's uncommitted entries; null: nothing queued. */
-  flushAt(uncommittedEntries: number): number | null {
-    const oldest = this.queue[0];
-    if (!oldest || uncommittedEntries >= entriesUnderWayMax) return null;
-    return uncommittedEntries === 0 ? oldest.queuedAt : oldest.queuedAt + pipelineMs;
+  /** When the queue may leave, given the leader's uncommitted entries; null: not now. */
+  leavesAt(uncommittedEntries: number): number | null {
+    return this.pacing.leavesAt(
+      this.queue.length,
+      this.queue[0]?.queuedAt ?? 0,
+      uncommittedEntries,
+    );
   }
 
   /** Takes the next batch off the queue: at least one command, about `maxBatchBytes` at most. */
@@ -73,6 +73,7 @@ export class Proposals {
   }
 
   track(index: LogIndex, term: Term, proposals: readonly Proposal[]): void {
+    this.pacing.left(proposals.length);
     for (const proposal of proposals) proposal.proposed = true;
     this.underWay.set(index, { term, proposals });
   }

@@ -1,0 +1,79 @@
+/**
+ * Linearizable reads waiting for their read point: batched, so that a round to the quorum serves
+ * all reads that came before it.
+ *
+ * A read's index is taken when its batch leaves, which is after the read came, so it is never too
+ * old. Reads that are confirmed before their index is applied here wait for that.
+ */
+import type { LogIndex } from '../raft/types.ts';
+import { Pacing } from './pacing.ts';
+
+const queueMax = 10_000;
+
+export type ReadOutcome = 'ready' | 'notLeader' | 'timeout' | 'overloaded';
+
+export interface Read {
+  readonly queuedAt: number;
+  settle(outcome: ReadOutcome): void;
+}
+
+export class Reads {
+  private queue: Read[] = [];
+  private readonly underWay = new Map<number, readonly Read[]>();
+  private confirmed: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
+  private readonly pacing = new Pacing();
+  private nextBatch = 1;
+
+  /** False: too many wait already. */
+  enqueue(read: Read): boolean {
+    if (this.queue.length >= queueMax) return false;
+    this.queue.push(read);
+    return true;
+  }
+
+  withdraw(read: Read): void {
+    const at = this.queue.indexOf(read);
+    if (at !== -1) this.queue.splice(at, 1);
+  }
+
+  leavesAt(): number | null {
+    const { queue } = this;
+    return this.pacing.leavesAt(queue.length, queue[0]?.queuedAt ?? 0, this.underWay.size);
+  }
+
+  /** The whole queue leaves as one batch; its id is what the core is asked with. */
+  takeBatch(): number {
+    const batch = this.nextBatch;
+    this.nextBatch += 1;
+    this.pacing.left(this.queue.length);
+    this.underWay.set(batch, this.queue);
+    this.queue = [];
+    return batch;
+  }
+
+  confirm(batch: number, index: LogIndex): void {
+    const reads = this.underWay.get(batch);
+    this.underWay.delete(batch);
+    if (reads) this.confirmed.push({ index, reads });
+  }
+
+  drop(batch: number): void {
+    const reads = this.underWay.get(batch);
+    this.underWay.delete(batch);
+    for (const read of reads ?? []) read.settle('notLeader');
+  }
+
+  /** This member does not lead: nothing queued can be served here. */
+  failQueue(): void {
+    for (const read of this.queue.splice(0)) read.settle('notLeader');
+  }
+
+  /** Everything up to `applied` is in the state machine. */
+  settleUpTo(applied: LogIndex): void {
+    if (this.confirmed.length === 0) return;
+    const waiting = this.confirmed.filter(({ index }) => index > applied);
+    const ready = this.confirmed.filter(({ index }) => index <= applied);
+    this.confirmed = waiting;
+    for (const { reads } of ready) for (const read of reads) read.settle('ready');
+  }
+}
