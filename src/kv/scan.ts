@@ -27,7 +27,7 @@ export interface PageLimits {
   readonly rowsMax: number;
   /** The same for a count, of which nothing leaves SQLite. */
   readonly countRowsMax: number;
-  /** Bytes of values in a page (one value more may be read). */
+  /** Bytes of keys and values in a page (one record more may be read). */
   readonly bytesMax: number;
 }
 
@@ -193,7 +193,7 @@ export class Scan {
       if (lastUndecided || row[4] === 0) continue;
       const version = liveVersion(last, row);
       versions.push(version);
-      bytes += version.value?.length ?? 0;
+      bytes += last.length + (version.value?.length ?? 0);
       if (bytes > this.limits.bytesMax) {
         cut = true;
         break;
