@@ -15,8 +15,9 @@ import { buildWorker, readCompatibility } from './build-worker.ts';
 import { lockData } from './data-lock.ts';
 import { bracketed, type WorkerSettings, workerdConfig } from './workerd-config.ts';
 
-/** Path of the binary. By require: what `import` makes of a CommonJS package differs by loader. */
-const workerdPath = (createRequire(import.meta.url)('workerd') as { default: string }).default;
+/** By require: what `import` makes of this CommonJS package differs from loader to loader. */
+const require = createRequire(import.meta.url);
+const { default: workerdPath } = require('workerd') as { default: string };
 const startTimeoutMs = 30_000;
 const readyPollMs = 10;
 /** workerd waits for open connections when it is asked to end; after this long it is killed. */

@@ -25,6 +25,7 @@ it.each([
   { members: 1 as const, rounds: Math.ceil(rounds / 5) },
 ])(
   'every acknowledged write survives kill -9 (members $members, $rounds kills)',
+  { timeout: 60_000 + rounds * 8_000 },
   async (setting) => {
     await withServer({ members: setting.members }, async (server) => {
       const random = new Random(setting.members);
