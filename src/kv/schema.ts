@@ -12,7 +12,7 @@
 import type { Sql } from './sql.ts';
 
 /** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
-export const schemaVersion = 1;
+const schemaVersion = 1;
 
 const tables = [
   `CREATE TABLE kv_index (

@@ -67,6 +67,11 @@ describe('five keys', () => {
       'ac 5 more',
     ],
     [
+      'sorted, more is said of what passes the filters too',
+      { sortTarget: Target.MOD, minModRevision: 8n, limit: 2n },
+      'bd 5',
+    ],
+    [
       'an unknown order is key order',
       { sortOrder: 9 as Order, sortTarget: Target.VALUE },
       'abcde 5',

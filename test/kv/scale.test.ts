@@ -77,6 +77,28 @@ describe('a key of 20,000 versions among others', () => {
   });
 });
 
+test('200 keys of 100 versions each are passed without reading the versions', () => {
+  const machine = new Machine();
+  const names = Array.from({ length: 200 }, (_, at) => `k${1000 + at}`);
+  for (let version = 0; version < 100; version += 1) {
+    machine.apply(...names.map((name) => set(name)));
+  }
+  for (const revision of [machine.machine.revision, 200 + 1]) {
+    for (const read of ['indexPage', 'countPage'] as const) {
+      const watched = new Watched(machine.sql);
+      const scan = new Scan(watched, boundsOf(bytes('k'), bytes('l')), revision);
+      let total = 0;
+      while (!scan.done) {
+        const page = scan[read]();
+        total += typeof page === 'number' ? page : page.length;
+      }
+      expect(total).toBe(200);
+      expect(watched.rows).toBeLessThan(1000);
+      expect(watched.statements).toBeLessThan(20);
+    }
+  }
+});
+
 describe('30,000 keys', () => {
   const machine = new Machine();
   const total = 30_000;
