@@ -89,6 +89,7 @@ function toWireBody(message: Body): WireBodyInit {
           entries: message.entries.map(toWireEntry),
           commit: BigInt(message.commit),
           readPosition: BigInt(message.readPosition),
+          barrier: BigInt(message.barrier),
         },
       };
     case 'appendReply':
@@ -104,6 +105,7 @@ function toWireBody(message: Body): WireBodyInit {
           readPosition: BigInt(message.readPosition),
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
+          leaderLostEntries: message.leaderLostEntries,
         },
       };
     case 'readRequest':
@@ -193,6 +195,7 @@ function fromWireBody(body: WireMessage['body']): Body | null {
         readPosition: Number(reply.readPosition),
         lastIndex: Number(reply.lastIndex),
         lastTerm: Number(reply.lastTerm),
+        leaderLostEntries: reply.leaderLostEntries,
       };
     }
     case 'readRequest': {
@@ -229,6 +232,7 @@ function fromWireAppend(append: Extract<WireMessage['body'], { case: 'append' }>
     entries: append.entries.map((entry, at) => fromWireEntry(entry, prevIndex + 1 + at)),
     commit: Number(append.commit),
     readPosition: Number(append.readPosition),
+    barrier: Number(append.barrier),
   };
 }
 

@@ -61,18 +61,22 @@ export class Peers {
     peer.calls += 1;
     this.calls += 1;
     this.counters.requestsOut.peer += 1;
-    this.platform.call(placeOf(id), 'peer', body, callTimeoutMs).then(
-      (answer) => {
-        this.ended(peer, true);
-        this.events.onAnswer(id, answer);
-        this.flushAll();
-      },
-      () => {
-        this.ended(peer, false);
-        this.events.onSilence(id);
-        this.flushAll();
-      },
-    );
+    this.platform
+      .call(placeOf(id), 'peer', body, callTimeoutMs)
+      .then(
+        (answer) => {
+          this.ended(peer, true);
+          this.events.onAnswer(id, answer);
+          this.flushAll();
+        },
+        () => {
+          this.ended(peer, false);
+          this.events.onSilence(id);
+          this.flushAll();
+        },
+      )
+      // A turn that threw has ended this life and said why; nobody waits for this promise.
+      .catch(() => {});
   }
 
   private flushAll(): void {

@@ -9,6 +9,10 @@ import { invariant } from './types.ts';
 
 /** `message.term` is the current term: older ones were answered, newer ones adopted before. */
 export function onAppend(state: State, message: Message & Append): void {
+  if (leaderLostEntries(state, message)) {
+    refuseLeader(state, message);
+    return;
+  }
   if (!acceptLeader(state, message)) return;
   const { prevIndex, prevTerm, entries, readPosition } = message;
   if (!state.log.matches(prevIndex, prevTerm) && prevIndex > state.commit) {
@@ -51,6 +55,17 @@ function acceptLeader(state: State, message: Message & Append): boolean {
   state.lagAt = null;
   state.lagAttempts = 0;
   return true;
+}
+
+/**
+ * A new life of this term's leader whose log began shorter than what an earlier life of it has
+ * sent: its storage has gone back in time, and it would write other entries under the same indexes
+ * and term (consensus-rules.md 13). Its first append shows it, however much it has written since.
+ */
+function leaderLostEntries(state: State, { from, boot, barrier }: Message & Append): boolean {
+  const { log, term } = state;
+  const newLife = state.termLeader === from && boot > state.termLeaderBoot;
+  return newLife && log.lastTerm === term && log.lastIndex > barrier;
 }
 
 function checkEntries({ prevIndex, prevTerm, entries, term }: Message & Append): void {
@@ -102,6 +117,7 @@ interface ReplyFacts {
   readonly index: LogIndex;
   readonly hint: { readonly index: LogIndex; readonly term: number };
   readonly readPosition: ReadPosition;
+  readonly leaderLostEntries?: boolean;
 }
 
 function reply(state: State, to: { from: MemberId; boot: number }, facts: ReplyFacts): void {
@@ -116,6 +132,17 @@ function reply(state: State, to: { from: MemberId; boot: number }, facts: ReplyF
     readPosition: facts.readPosition,
     lastIndex: state.log.lastIndex,
     lastTerm: state.log.lastTerm,
+    leaderLostEntries: facts.leaderLostEntries ?? false,
+  });
+}
+
+function refuseLeader(state: State, message: Message & Append): void {
+  reply(state, message, {
+    ok: false,
+    index: message.prevIndex,
+    hint: { index: 0, term: 0 },
+    readPosition: 0,
+    leaderLostEntries: true,
   });
 }
 

@@ -93,10 +93,10 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
   if (role.type !== 'leader' || message.toBoot !== state.boot) return;
   // A peer that holds an entry of this term that its leader lacks: our storage has gone back in
   // time, and the next entry would be a second one under the same index (consensus-rules.md 13).
-  invariant(
-    message.lastTerm < state.term || message.lastIndex <= log.lastIndex,
-    'a follower holds an entry of this term that its leader has lost',
-  );
+  const lost =
+    message.leaderLostEntries ||
+    (message.lastTerm === state.term && message.lastIndex > log.lastIndex);
+  invariant(!lost, 'a follower holds an entry of this term that its leader has lost');
   const progress = role.progress.get(message.from);
   if (!progress) return;
   progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
@@ -241,7 +241,16 @@ function sendAppend(
     : log.slice(from, log.lastIndex, settings.appendBytesMax, settings.appendEntriesMax);
   const { commit } = state;
   const { readPosition } = role;
-  send(state, peer, { type: 'append', prevIndex, prevTerm, entries, commit, readPosition });
+  const { barrier } = role;
+  send(state, peer, {
+    type: 'append',
+    prevIndex,
+    prevTerm,
+    entries,
+    commit,
+    readPosition,
+    barrier,
+  });
   if (progress.sentPosition < readPosition) {
     progress.sentPosition = readPosition;
     progress.positionSentAt = state.now;

@@ -69,6 +69,8 @@ export interface Append {
   readonly entries: readonly Entry[];
   readonly commit: LogIndex;
   readonly readPosition: ReadPosition;
+  /** Where the leader's log ended when this life of it began to lead. */
+  readonly barrier: LogIndex;
 }
 export interface AppendReply {
   readonly type: 'appendReply';
@@ -83,6 +85,8 @@ export interface AppendReply {
   readonly readPosition: ReadPosition;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
+  /** Refused because the follower holds entries of this term that its leader has lost. */
+  readonly leaderLostEntries: boolean;
 }
 export interface ReadRequest {
   readonly type: 'readRequest';

@@ -115,15 +115,19 @@ export class Cluster {
   }
 
   /** What the router sends, to one member; settles in virtual time. */
-  ask(place: number, op: MemberRequest['op'], options: Partial<MemberRequest> = {}): Promise<MemberReply> {
-    const request = create(MemberRequestSchema, {
+  ask(
+    place: number,
+    op: MemberRequest['op'],
+    options: Partial<MemberRequest> = {},
+  ): Promise<MemberReply> {
+    const request = Object.assign(create(MemberRequestSchema), {
       protocol: protocolVersion,
       op,
       groupSize: this.size,
       mayPropose: true,
       timeoutMs: 5_000,
       ...options,
-    } as Partial<MemberRequest>);
+    });
     const body = toBinary(MemberRequestSchema, request);
     return this.deliver(0, place, 'client', body).then((bytes) =>
       fromBinary(MemberReplySchema, bytes),
@@ -186,7 +190,10 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
     databaseBytes: () => 0,
     now: () => world.now,
     random: () => world.random(),
-    randomId: () => Math.floor(world.random() * 2 ** 52).toString(16).padStart(16, '0'),
+    randomId: () =>
+      Math.floor(world.random() * 2 ** 52)
+        .toString(16)
+        .padStart(16, '0'),
     setTimer: (at) => {
       if (life.timer) life.timer.cancelled = true;
       life.timer = null;
@@ -201,10 +208,12 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       new Promise((resolve, reject) => {
         if (life.ended) return;
         const timeout = world.schedule(timeoutMs, () => reject(new Error('timeout')));
-        const done = <T>(settle: (value: T) => void) => (value: T) => {
-          timeout.cancelled = true;
-          if (!life.ended) settle(value);
-        };
+        const done =
+          <T>(settle: (value: T) => void) =>
+          (value: T) => {
+            timeout.cancelled = true;
+            if (!life.ended) settle(value);
+          };
         cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
       }),
     abort: (reason) => {
