@@ -25,16 +25,23 @@ export async function serveChaos(
   if (!tenantPattern.test(tenant) || !Number.isInteger(place) || place < 1 || place > 999) {
     return plainText('tenant or place is not well formed\n', 400);
   }
+  const stub = memberStub(env, tenant, place);
   try {
+    if (fault === 'evict') return await evict(stub);
     const reply = await within(answerWithinMs, (signal) =>
-      memberStub(env, tenant, place).fetch(`${memberPaths.chaos}?do=${fault}`, {
-        method: 'POST',
-        signal,
-      }),
+      stub.fetch(`${memberPaths.chaos}?do=${fault}`, { method: 'POST', signal }),
     );
     return plainText(await reply.text(), reply.status);
   } catch (error) {
     // An aborted object breaks the very call that asked for it: that is success.
     return plainText(`${String(error)}\n`);
   }
+}
+
+/** As the platform does with an idle object; workerd has it in a module behind a flag. */
+async function evict(stub: DurableObjectStub): Promise<Response> {
+  // Dynamic, since the module exists only with the compatibility flag `unsafe_module`.
+  const { default: unsafe } = await import('workerd:unsafe');
+  await unsafe.evict(stub, { webSockets: 'hibernate' });
+  return plainText('evicted\n');
 }
