@@ -1,9 +1,10 @@
 /**
  * `npm run dev` (= `npm start`): the whole service under `wrangler dev`, rebuilt when a source file
- * changes, data kept under .wrangler/state.
+ * changes, data kept on disk.
  *
- *   PORT     8787
- *   MEMBERS  3      members of a group that is created: 1, 3 or 5
+ *   PORT      8787
+ *   DATA_DIR  .wrangler/state
+ *   MEMBERS   3                members of a group that is created: 1, 3 or 5
  *
  * Works without a network: everything in wrangler that would ask for one is turned off. Ends
  * wrangler and its workerd on SIGINT and SIGTERM.
@@ -15,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const projectRoot = join(import.meta.dirname, '..');
 const port = process.env.PORT || '8787';
+const dataDirectory = process.env.DATA_DIR || '.wrangler/state';
 const members = process.env.MEMBERS || '3';
 const url = `http://127.0.0.1:${port}`;
 const answerPollMs = 200;
@@ -39,6 +41,7 @@ const wrangler = spawn(
     'dev',
     '--ip=127.0.0.1',
     `--port=${port}`,
+    `--persist-to=${dataDirectory}`,
     '--show-interactive-dev-session=false',
     ...Object.entries(variables).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
   ],

@@ -20,10 +20,15 @@ export const layers: Readonly<Record<string, Layer>> = {
   kv: { layers: ['api'], packages: protobuf, deterministic: true },
   'node-do': {
     layers: ['raft', 'kv', 'api'],
-    packages: [...protobuf, 'cloudflare:*', 'workerd:unsafe'],
+    packages: [...protobuf, 'cloudflare:*'],
     deterministic: false,
   },
-  router: { layers: ['api'], packages: [...hono, ...protobuf], deterministic: false },
+  // workerd:unsafe: eviction on request, only while CHAOS is set.
+  router: {
+    layers: ['api'],
+    packages: [...hono, ...protobuf, 'workerd:unsafe'],
+    deterministic: false,
+  },
   bridge: {
     layers: ['api'],
     packages: [...protobuf, '@connectrpc/*', 'node:*'],

@@ -65,8 +65,8 @@ it(
         ...Array.from({ length: writers }, (_, name) => write(gateway, name, evidence, until)),
         ...Array.from({ length: readers }, (_, name) => read(gateway, name, evidence, until)),
       ]);
-      const gaps = faults.map((at) => recoveryMs(at, evidence));
-      console.log(summary(evidence, gaps));
+      const gaps = faults.map(({ at }) => recoveryMs(at, evidence));
+      console.log(summary(evidence, faults, gaps));
 
       expect(evidence.staleReads).toEqual([]);
       expect(await missingWrites(gateway, evidence)).toEqual([]);
@@ -78,20 +78,28 @@ it(
   timeoutMs,
 );
 
-async function injectFaults(gateway: Gateway, random: Random, until: number): Promise<number[]> {
-  const moments: number[] = [];
+interface Fault {
+  readonly at: number;
+  readonly kind: string;
+  /** An eviction waits for requests under way, so that under load it may come to nothing. */
+  readonly happened: boolean;
+}
+
+async function injectFaults(gateway: Gateway, random: Random, until: number): Promise<Fault[]> {
+  const faults: Fault[] = [];
   await sleep(faultEveryMs);
   // The last fault leaves time to recover within the load.
   while (Date.now() < until - 2 * faultEveryMs) {
-    const fault = random.pick(kinds);
+    const kind = random.pick(kinds);
     const place = random.integer(1, 3);
-    moments.push(performance.now());
-    const path = `/chaos/${fault}?tenant=default&place=${place}`;
-    const reply = await gateway.send('POST', path, '');
-    expect({ path, status: reply.status }).toEqual({ path, status: 200 });
+    const at = performance.now();
+    const path = `/chaos/${kind}?tenant=default&place=${place}`;
+    const { status, text } = await gateway.send('POST', path, '');
+    expect({ path, status }).toEqual({ path, status: 200 });
+    faults.push({ at, kind, happened: !text.startsWith('not ') });
     await sleep(faultEveryMs);
   }
-  return moments;
+  return faults;
 }
 
 async function write(gateway: Gateway, name: number, evidence: Evidence, until: number) {
@@ -168,12 +176,20 @@ async function missingWrites(gateway: Gateway, { acknowledged }: Evidence): Prom
   return missing;
 }
 
-function summary({ acknowledged, reads, failures }: Evidence, gaps: readonly number[]): string {
+function summary(
+  { acknowledged, reads, failures }: Evidence,
+  faults: readonly Fault[],
+  gaps: readonly number[],
+): string {
   const sorted = gaps.map(Math.round).sort((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)];
+  const counts = kinds.map((kind) => {
+    const tried = faults.filter((fault) => fault.kind === kind);
+    return `${tried.filter(({ happened }) => happened).length} of ${tried.length} ${kind}`;
+  });
   return (
-    `${gaps.length} faults under ${acknowledged.length} writes and ${reads} reads ` +
-    `(${failures} failed): next acknowledged write after ${median} ms in the median, ` +
+    `faults: ${counts.join(', ')}; ${acknowledged.length} writes and ${reads} reads, ` +
+    `${failures} failed; next acknowledged write after ${median} ms in the median, ` +
     `${sorted.at(-1)} ms at most`
   );
 }
