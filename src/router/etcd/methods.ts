@@ -97,7 +97,7 @@ export function planWrite(op: CommandOp, check: () => EtcdErrorName | null): Pla
   if (size > maxMessageBytes) return { kind: 'oversized', size };
   const error = check();
   if (error !== null) return { kind: 'refused', error };
-  if (bytes.length > maxRequestBytes) return { kind: 'refused', error: 'RequestTooLarge' };
+  if (size > maxRequestBytes) return { kind: 'refused', error: 'RequestTooLarge' };
   return { kind: 'write', op: { case: 'command', value: bytes } };
 }
 

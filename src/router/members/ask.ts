@@ -210,11 +210,16 @@ function goTo(search: Search, place: number): void {
   search.waitsInARow = search.promptRedirects > promptRedirectsMax ? search.waitsInARow + 1 : 0;
 }
 
-/** Stay with this member once, in case its election is under way; then let another one try. */
+/**
+ * Ask again with a suspicion, which makes the member look for the leader itself: at once if we have
+ * not done so yet; then after a moment, and at another member.
+ */
 function waitForLeader(search: Search): void {
-  if (search.waitsInARow > 0) search.target = nextPlace(search);
+  if (search.suspect) {
+    if (search.waitsInARow > 0) search.target = nextPlace(search);
+    search.waitsInARow += 1;
+  }
   search.suspect = true;
-  search.waitsInARow += 1;
 }
 
 function handleFault(

@@ -61,12 +61,17 @@ const operation = v.variant('type', [
 const listMax = 2 * maxTxnOps;
 const operations = v.optional(v.pipe(v.array(operation), v.maxLength(listMax)), []);
 
-export const txnSchema = v.strictObject({
+/** To valibot an array is an object too: one without any members. */
+const noArray = v.check((body: unknown) => !Array.isArray(body), 'Expected an object');
+
+const txnObject = v.strictObject({
   compare: v.optional(v.pipe(v.array(compare), v.maxLength(listMax)), []),
   // biome-ignore lint/suspicious/noThenProperty: the member's name in the API; nobody awaits this.
   then: operations,
   else: operations,
 });
+
+export const txnSchema = v.pipe(v.unknown(), noArray, txnObject);
 
 export type TxnBody = v.InferOutput<typeof txnSchema>;
 export type TxnCompare = v.InferOutput<typeof compare>;

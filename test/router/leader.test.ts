@@ -1,0 +1,221 @@
+/** Finding the leader: what is sent where, and above all what is not sent again. */
+import { beforeEach, expect, test } from 'vitest';
+import { Redirect_Reason as Reason } from '../../src/api/gen/member_pb.js';
+import { createRouter } from '../../src/router/app.ts';
+import { forgetAll } from '../../src/router/members/hints.ts';
+import {
+  type Fake,
+  failure,
+  fakeMembers,
+  hang,
+  lost,
+  places,
+  redirect,
+  success,
+} from './support/members.ts';
+
+const app = createRouter();
+const put = '{"key":"YQ==","value":"MQ=="}';
+const get = '{"key":"YQ=="}';
+
+beforeEach(() => forgetAll());
+
+function write(fake: Fake, headers: Record<string, string> = {}) {
+  return app.request('/v3/kv/put', { method: 'POST', body: put, headers }, fake.env);
+}
+
+function read(fake: Fake, headers: Record<string, string> = {}, body = get) {
+  return app.request('/v3/kv/range', { method: 'POST', body, headers }, fake.env);
+}
+
+test('a write whose connection broke is never sent again, and its client is told so', async () => {
+  const fake = fakeMembers(() => lost());
+  const answer = await write(fake);
+  expect(fake.sent).toHaveLength(1);
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({
+    code: 14,
+    message: 'etcdserver: request timed out, possibly due to connection lost',
+  });
+});
+
+test('the write after one of unknown outcome goes to another member, with a suspicion', async () => {
+  const fake = fakeMembers((sent) => (sent.place === 1 ? lost() : success(sent)));
+  await write(fake);
+  expect((await write(fake)).status).toBe(200);
+  expect(places(fake)).toEqual([1, 2]);
+  expect(fake.sent[0]?.request.suspectTerm).toBeUndefined();
+  expect(fake.sent[1]?.request.suspectTerm).toBe(0n);
+  expect(fake.sent[1]?.request.mayPropose).toBe(true);
+});
+
+test('a write that a member says nobody proposed is asked again', async () => {
+  const fake = fakeMembers((sent) =>
+    fake.sent.length < 3 ? redirect(Reason.NO_LEADER, 0, { term: 4n }) : success(sent),
+  );
+  expect((await write(fake)).status).toBe(200);
+  expect(fake.sent).toHaveLength(3);
+  expect(fake.sent.map(({ request }) => request.suspectTerm)).toEqual([undefined, 4n, 4n]);
+});
+
+test('a read whose connection broke is asked of the other members, with a suspicion', async () => {
+  const fake = fakeMembers((sent) => (sent.place === 3 ? success(sent) : lost()));
+  expect((await read(fake)).status).toBe(200);
+  expect(places(fake)).toEqual([1, 2, 3]);
+  expect(fake.sent.map(({ request }) => request.suspectTerm)).toEqual([undefined, 0n, 0n]);
+});
+
+test('a redirect that names the leader is followed, and remembered', async () => {
+  const fake = fakeMembers((sent) =>
+    sent.place === 2 ? success(sent) : redirect(Reason.NOT_LEADER, 2),
+  );
+  expect((await write(fake)).status).toBe(200);
+  expect((await write(fake)).status).toBe(200);
+  expect(places(fake)).toEqual([1, 2, 2]);
+});
+
+test('a member that was never born sends on to place 1', async () => {
+  const fake = fakeMembers((sent) =>
+    fake.sent.length === 1
+      ? redirect(Reason.NOT_LEADER, 2)
+      : sent.place === 1
+        ? success(sent)
+        : redirect(Reason.NOT_BORN),
+  );
+  expect((await read(fake)).status).toBe(200);
+  expect(places(fake)).toEqual([1, 2, 1]);
+});
+
+test('members that send the router in a circle are left after a bounded number of attempts', async () => {
+  const fake = fakeMembers((sent) => redirect(Reason.NOT_LEADER, sent.place === 1 ? 2 : 1));
+  const answer = await write(fake);
+  expect(answer.status).toBe(503);
+  expect(answer.headers.get('retry-after')).toBe('1');
+  expect(await answer.json()).toMatchObject({ code: 14, message: 'etcdserver: no leader' });
+  expect(fake.sent.length).toBeLessThanOrEqual(8);
+});
+
+test('a redirect never leads back to a member that was just out of reach, unless it is confirmed', async () => {
+  const fake = fakeMembers((sent) =>
+    sent.place === 1
+      ? lost()
+      : sent.place === 2
+        ? redirect(Reason.NOT_LEADER, 1, { places: [1, 2, 3] })
+        : success(sent),
+  );
+  expect((await read(fake)).status).toBe(200);
+  expect(places(fake).filter((place) => place === 1)).toHaveLength(1);
+});
+
+test('overload is not a lost write: it certainly did not arrive, and is not made worse', async () => {
+  const fake = fakeMembers(() => lost({ overloaded: true }));
+  const answer = await write(fake);
+  expect(fake.sent).toHaveLength(1);
+  expect(answer.status).toBe(429);
+  expect(await answer.json()).toMatchObject({ code: 8, message: 'etcdserver: too many requests' });
+});
+
+test('overload that the member itself reports proves nothing about the write', async () => {
+  const fake = fakeMembers(() => lost({ overloaded: true, remote: true }));
+  const answer = await write(fake);
+  expect(fake.sent).toHaveLength(1);
+  expect(await answer.json()).toMatchObject({ code: 14 });
+});
+
+test('an outcome that the member does not know reaches the client as unknown', async () => {
+  const fake = fakeMembers(() => failure('OutcomeUnknown', true));
+  const v3 = await write(fake);
+  expect(await v3.json()).toMatchObject({
+    message: 'etcdserver: request timed out, possibly due to connection lost',
+  });
+  const v1 = await app.request('/v1/kv/a', { method: 'PUT', body: 'x' }, fake.env);
+  expect(v1.status).toBe(504);
+  expect(await v1.json()).toMatchObject({
+    code: 'commit-timeout',
+    outcome: 'unknown',
+    retryable: false,
+  });
+  expect(fake.sent).toHaveLength(2);
+});
+
+test('a failure with a name of newer code is not passed on as a success or a 500', async () => {
+  const fake = fakeMembers(() => failure('SomethingNew'));
+  expect((await read(fake)).status).toBe(503);
+});
+
+test('a member that answers nothing sensible counts as out of reach', async () => {
+  const fake = fakeMembers((sent) => success(sent));
+  fake.env.RAFT_NODE.get = (() => ({
+    fetch: async () => new Response('what?', { status: 500 }),
+  })) as never;
+  const answer = await write(fake);
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({ code: 14 });
+});
+
+test('a hung leader costs a read one attempt, not its deadline', async () => {
+  const fake = fakeMembers((sent, signal) => (sent.place === 1 ? hang(signal) : success(sent)));
+  const began = Date.now();
+  expect((await read(fake, { 'grpc-timeout': '2S' })).status).toBe(200);
+  expect(Date.now() - began).toBeLessThan(1_500);
+  expect(places(fake)).toEqual([1, 2]);
+});
+
+test('a hung leader leaves a write unknown at its deadline, and only then', async () => {
+  const fake = fakeMembers((_, signal) => hang(signal));
+  const began = Date.now();
+  const answer = await write(fake, { 'grpc-timeout': '300m' });
+  expect(Date.now() - began).toBeGreaterThanOrEqual(290);
+  expect(answer.status).toBe(504);
+  expect(await answer.json()).toMatchObject({ code: 4, message: 'context deadline exceeded' });
+  expect(fake.sent).toHaveLength(1);
+});
+
+test('a member that ignores the abort cannot hold a request beyond its deadline', async () => {
+  const fake = fakeMembers(() => new Promise(() => {}));
+  const answer = await read(fake, { 'grpc-timeout': '200m' });
+  expect(answer.status).toBe(504);
+});
+
+test('a deadline that no request can meet is over before anybody is asked', async () => {
+  const fake = fakeMembers((sent) => success(sent));
+  const answer = await read(fake, { 'grpc-timeout': '1n' });
+  expect(answer.status).toBe(504);
+  expect(fake.sent).toHaveLength(0);
+});
+
+test('a serializable read goes to another member without a suspicion', async () => {
+  const fake = fakeMembers((sent) => (sent.place === 1 ? lost() : success(sent)));
+  const answer = await read(fake, {}, '{"key":"YQ==","serializable":true}');
+  expect(answer.status).toBe(200);
+  expect(places(fake)).toEqual([1, 2]);
+  expect(fake.sent.map(({ request }) => request.suspectTerm)).toEqual([undefined, undefined]);
+  expect(fake.sent.every(({ request }) => request.serializable)).toBe(true);
+});
+
+test('a leader that is only reached through another member stays unaddressed for a while', async () => {
+  const fake = fakeMembers((sent) => {
+    if (sent.place === 1) return lost();
+    const relayed = success(sent);
+    return { ...relayed, servedBy: { ...relayed.servedBy, place: 1 } } as typeof relayed;
+  });
+  await read(fake);
+  await write(fake);
+  await write(fake);
+  expect(places(fake)).toEqual([1, 2, 2, 2]);
+});
+
+test('a request carries what is left of its deadline and the size of a new group', async () => {
+  const fake = fakeMembers((sent) => success(sent), { MEMBERS: '5' });
+  await write(fake, { 'grpc-timeout': '3S' });
+  const request = fake.sent[0]?.request;
+  expect(request?.groupSize).toBe(5);
+  expect(request?.timeoutMs).toBeLessThanOrEqual(3_000);
+  expect(request?.timeoutMs).toBeGreaterThan(2_500);
+});
+
+test('a size that no group has falls back to three', async () => {
+  const fake = fakeMembers((sent) => success(sent), { MEMBERS: '4' });
+  await write(fake);
+  expect(fake.sent[0]?.request.groupSize).toBe(3);
+});

@@ -1,0 +1,60 @@
+/** A member that leads and serves from a real state machine, so that routes can be tested whole. */
+import { create, toBinary } from '@bufbuild/protobuf';
+import type { MemberReply } from '../../../src/api/gen/member_pb.js';
+import {
+  CompactionResponseSchema,
+  DeleteRangeResponseSchema,
+  PutResponseSchema,
+  RangeResponseSchema,
+  ResponseHeaderSchema,
+  TxnResponseSchema,
+} from '../../../src/api/gen/rpc_pb.js';
+import { drain } from '../../../src/kv/range.ts';
+import type { CommandResponse } from '../../../src/kv/state-machine.ts';
+import { Machine } from '../../kv/support.ts';
+import { failure, respondWith, type Script } from './members.ts';
+
+/** Answers whoever is asked; a serializable read is answered the same way. */
+export function storeLeader(): { machine: Machine; script: Script } {
+  const machine = new Machine();
+  const script: Script = ({ request: { op }, place }): MemberReply => {
+    switch (op.case) {
+      case 'command': {
+        const [result] = machine.apply(op.value);
+        if (result === undefined) throw new Error('one command has one result');
+        return result.ok ? respondWith(encode(result.response), place) : failure(result.error);
+      }
+      case 'range': {
+        const result = drain(machine.machine.range(op.value));
+        if (!result.ok) return failure(result.error);
+        return respondWith(toBinary(RangeResponseSchema, result.response), place);
+      }
+      case 'readTxn': {
+        const result = machine.machine.readTxn(op.value);
+        if (!result.ok) return failure(result.error);
+        return respondWith(toBinary(TxnResponseSchema, result.response), place);
+      }
+      default: {
+        const header = create(ResponseHeaderSchema, { revision: BigInt(machine.machine.revision) });
+        const response = create(RangeResponseSchema, { header });
+        return respondWith(toBinary(RangeResponseSchema, response), place);
+      }
+    }
+  };
+  return { machine, script };
+}
+
+function encode(response: CommandResponse): Uint8Array {
+  switch (response.case) {
+    case 'put':
+      return toBinary(PutResponseSchema, response.value);
+    case 'deleteRange':
+      return toBinary(DeleteRangeResponseSchema, response.value);
+    case 'txn':
+      return toBinary(TxnResponseSchema, response.value);
+    case 'compact':
+      return toBinary(CompactionResponseSchema, response.value);
+    default:
+      return response satisfies never;
+  }
+}
