@@ -132,19 +132,20 @@ export class RaftLog {
     return this.cache[this.cache.length - 1 - (this.lastIndex - index)];
   }
 
+  /** Drops the older half when a bound is passed, so that most appends move nothing. */
   private trim(): void {
+    if (this.cache.length <= cacheEntriesMax && this.cacheBytes <= cacheBytesMax) return;
     let drop = 0;
     let bytes = this.cacheBytes;
     while (
-      this.cache.length - drop > cacheEntriesMax ||
-      (bytes > cacheBytesMax && this.cache.length - drop > 1)
+      this.cache.length - drop > cacheEntriesMax / 2 ||
+      (bytes > cacheBytesMax / 2 && this.cache.length - drop > 1)
     ) {
       const entry = this.cache[drop];
       if (!entry || entry.index > this.stable) break;
       bytes -= payloadBytes(entry);
       drop += 1;
     }
-    if (drop === 0) return;
     this.cache.splice(0, drop);
     this.cacheBytes = bytes;
   }
