@@ -138,6 +138,25 @@ test('an outcome that the member does not know reaches the client as unknown', a
   expect(fake.sent).toHaveLength(2);
 });
 
+test('a member that cannot serve for reasons of its own does not keep the group from serving', async () => {
+  const fake = fakeMembers((sent) => (sent.place === 1 ? failure('NotCapable') : success(sent)));
+  expect((await write(fake)).status).toBe(200);
+  expect((await read(fake)).status).toBe(200);
+  expect(places(fake)).toEqual([1, 2, 2]);
+});
+
+test('when every member says the same, the client hears it', async () => {
+  const fake = fakeMembers(() => failure('NotCapable'));
+  expect(await (await write(fake)).json()).toMatchObject({ message: 'etcdserver: not capable' });
+  expect(new Set(places(fake))).toEqual(new Set([1, 2, 3]));
+});
+
+test('a failure of the request itself is final', async () => {
+  const fake = fakeMembers(() => failure('Compacted'));
+  expect((await read(fake)).status).toBe(400);
+  expect(fake.sent).toHaveLength(1);
+});
+
 test('a failure with a name of newer code is not passed on as a success or a 500', async () => {
   const fake = fakeMembers(() => failure('SomethingNew'));
   expect((await read(fake)).status).toBe(503);

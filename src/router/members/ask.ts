@@ -67,6 +67,8 @@ interface Search {
   waitsInARow: number;
   /** Why the last member gave no answer, for whoever reads the error. */
   lastFault: string;
+  /** What the last member said that could not serve us for reasons of its own. */
+  lastRefusal: Refused | null;
 }
 
 export async function askGroup(ask: Ask): Promise<Answer> {
@@ -105,6 +107,7 @@ function begin(ask: Ask): Search {
     promptRedirects: 0,
     waitsInARow: 0,
     lastFault: '',
+    lastRefusal: null,
   };
 }
 
@@ -150,7 +153,22 @@ function learnFromResponse(search: Search, servedBy: Server | undefined): void {
   });
 }
 
-function refusedByMember(search: Search, failure: Failure, servedBy: Server | undefined): Refused {
+/**
+ * Failures of one member, not of the request: another one may serve it. Only while the member is
+ * sure that nothing was applied; a write then may travel on.
+ */
+const ownFailures: ReadonlySet<string> = new Set<EtcdErrorName>([
+  'LeaderChanged',
+  'NotCapable',
+  'Stopped',
+  'Timeout',
+]);
+
+function refusedByMember(
+  search: Search,
+  failure: Failure,
+  servedBy: Server | undefined,
+): Refused | null {
   const write = search.ask.kind === 'write';
   const outcomeUnknown = write && failure.outcomeUnknown;
   if (outcomeUnknown) {
@@ -164,7 +182,11 @@ function refusedByMember(search: Search, failure: Failure, servedBy: Server | un
     : outcomeUnknown
       ? 'OutcomeUnknown'
       : 'Stopped';
-  return { ok: false, error, outcomeUnknown, detail: failure.detail, servedBy };
+  const refusal: Refused = { ok: false, error, outcomeUnknown, detail: failure.detail, servedBy };
+  if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;
+  search.lastRefusal = refusal;
+  leaveMember(search);
+  return null;
 }
 
 function followRedirect(search: Search, redirect: Redirect): void {
@@ -231,22 +253,26 @@ function handleFault(
   if (fault.overloaded) {
     return refused('TooManyRequests', false, fault.reason);
   }
-  search.unreachable.add(search.target);
-  search.avoid = { place: search.target, untilMs: Date.now() + avoidMs };
-  search.target = nextPlace(search);
-  search.suspect = true;
-  suspectFromNowOn(search);
+  leaveMember(search);
   if (search.ask.kind === 'write' && fault.maybeDelivered) {
     counters.unknownOutcomes += 1;
     const late = search.ask.deadline.byClient && isOver(search.ask.deadline);
     return refused(late ? 'DeadlineExceeded' : 'OutcomeUnknown', true, fault.reason);
   }
-  // All of them out of reach: a moment later some may be back.
-  if (search.unreachable.has(search.target)) {
-    search.unreachable.clear();
-    search.waitsInARow += 1;
-  }
   return null;
+}
+
+/** The member we asked is of no use now: on to the next, which is to doubt the leader. */
+function leaveMember(search: Search): void {
+  search.unreachable.add(search.target);
+  search.avoid = { place: search.target, untilMs: Date.now() + avoidMs };
+  search.target = nextPlace(search);
+  search.suspect = true;
+  suspectFromNowOn(search);
+  if (!search.unreachable.has(search.target)) return;
+  // All of them failed us: a moment later some may be back.
+  search.unreachable.clear();
+  search.waitsInARow += 1;
 }
 
 /** Whoever asks next begins at another member, and with a suspicion, so that the group heals. */
@@ -279,6 +305,7 @@ function outOfTries(search: Search): Refused {
   const { deadline } = search.ask;
   if (search.suspect) suspectFromNowOn(search);
   const late = deadline.byClient && isOver(deadline);
+  if (!late && search.lastRefusal !== null) return search.lastRefusal;
   return refused(
     late ? 'DeadlineExceeded' : 'NoLeader',
     false,
