@@ -125,6 +125,22 @@ describe('physical compaction', () => {
     expect(deleted).toBe(2 * 2 * 99);
   });
 
+  test('gets through a revision of many keys in steps and lives of a row each', () => {
+    const machine = new Machine();
+    const puts = Array.from({ length: 20 }, (_, at) => ({
+      request: { case: 'requestPut' as const, value: { key: bytes(`k${at}`) } },
+    }));
+    machine.apply(txn({ success: puts }), set('k0'), compact(3));
+    let steps = 0;
+    for (; machine.machine.compactionPending() && steps < 100; steps += 1) {
+      machine.machine.compactStep(1);
+      machine.machine.saveProgress();
+      machine.reopen();
+    }
+    expect(steps).toBe(22);
+    expect(dataRows(machine)).toBe(20);
+  });
+
   test('has nothing to do after compact 0 or once it has finished', () => {
     const machine = new Machine();
     expect(machine.machine.compactionPending()).toBe(false);

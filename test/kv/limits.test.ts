@@ -63,6 +63,17 @@ describe('a reply that is too large', () => {
     expect(machine.ok('put', set('y')).header?.revision).toBe(12n);
   });
 
+  test('counts the values in it, previous ones too', () => {
+    const machine = tenKeys({ replyBytes: 3 * recordBytes });
+    machine.apply(set('k0', 'x'.repeat(3 * recordBytes)));
+    expect(machine.rangeError({ key: bytes('k0') })).toBe('ReplyTooLarge');
+    expect(machine.error(put({ key: bytes('k0'), prevKv: true }))).toBe('ReplyTooLarge');
+    expect(machine.error(del({ key: bytes('k0'), prevKv: true }))).toBe('ReplyTooLarge');
+    expect(machine.error(txn({ success: [putOf('k0', '', true)] }))).toBe('ReplyTooLarge');
+    expect(machine.error(put({ key: bytes('k1'), prevKv: true }))).toBe('ok');
+    expect(machine.rangeError({ key: bytes('k0'), keysOnly: true })).toBe('ok');
+  });
+
   test('for the rest of its entry asks to try again, for no fault of its own', () => {
     const machine = tenKeys({ replyBytes: 10 * recordBytes, entryReplyBytes: 25 * recordBytes });
     const ask = txn({ success: [getAll, putOf('k0', 'w')] });
@@ -99,6 +110,17 @@ describe('an entry that changes too many keys', () => {
     );
     expect(results.map(({ ok }) => ok)).toEqual([true, true, true, false]);
     expect(machine.error(fiveth)).toBe('ok');
+  });
+
+  test('is not charged for what was taken back', () => {
+    const machine = tenKeys({ changes: 4, replyBytes: 8 * recordBytes });
+    const takenBack = txn({ success: [putOf('a'), putOf('b'), getAll] });
+    const results = machine.apply(takenBack, set('a'), set('b'), set('c'), set('d'), set('e'));
+    expect(results.map((result) => (result.ok ? 'ok' : result.error))).toEqual([
+      'ReplyTooLarge',
+      ...Array(4).fill('ok'),
+      'TooManyChanges',
+    ]);
   });
 
   test('counts a key once that several deletes of a transaction name', () => {

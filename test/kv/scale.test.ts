@@ -99,6 +99,17 @@ test('200 keys of 100 versions each are passed without reading the versions', ()
   }
 });
 
+test('large values make small pages', () => {
+  const machine = new Machine();
+  const value = 'x'.repeat(100 * 1024);
+  for (let at = 0; at < 30; at += 1) machine.apply(set(`k${100 + at}`, value));
+  const pages = machine.machine.range(create(RangeRequestSchema, { key: zero, rangeEnd: zero }));
+  let yields = 0;
+  while (!pages.next().done) yields += 1;
+  // Three values make more than 256 KiB.
+  expect(yields).toBeGreaterThanOrEqual(9);
+});
+
 describe('30,000 keys', () => {
   const machine = new Machine();
   const total = 30_000;
