@@ -51,11 +51,23 @@ function flag(name: string, value: string | undefined, fallback: boolean): boole
   return value === 'true';
 }
 
-async function main(): Promise<number> {
-  const stopRequested = new Promise<void>((resolve) => {
+const parentPollMs = 200;
+
+/** Resolves on a signal, and when the npm that runs us is killed without a chance to pass one on. */
+function stopRequest(): Promise<void> {
+  return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
       process.on(signal, () => resolve());
+    if (process.env.npm_lifecycle_event !== 'serve') return;
+    const npm = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== npm) resolve();
+    }, parentPollMs).unref();
   });
+}
+
+async function main(): Promise<number> {
+  const stopRequested = stopRequest();
   const service = await startService(settingsFromEnvironment(process.env));
   console.log(`Quorate is listening on ${service.url}`);
   const event = await Promise.race([stopRequested, service.ended]);

@@ -13,6 +13,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
 
+/** A service that has just been told to end needs a moment; who comes then waits instead of failing. */
+const lockWaitMs = 2_000;
 /** The guard of a killed keeper ends its workerd within milliseconds; wait that long for it. */
 const orphanWaitMs = 3_000;
 const orphanPollMs = 20;
@@ -52,7 +54,7 @@ export async function lockData(dataDirectory: string): Promise<DataLock> {
 function openLock(dataDirectory: string): DatabaseSync {
   const database = new DatabaseSync(join(dataDirectory, 'serve.lock'));
   try {
-    database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE;');
+    database.exec(`PRAGMA busy_timeout = ${lockWaitMs}; BEGIN EXCLUSIVE;`);
     return database;
   } catch (cause) {
     database.close();

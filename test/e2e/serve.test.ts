@@ -1,7 +1,7 @@
 /** `npm run serve` as a program: what it prints, how it ends, and that one data directory has one. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -129,6 +129,24 @@ it('killed with SIGKILL takes its workerd with it and leaves nothing that refuse
   for (let waitedMs = 0; isAlive(running) && waitedMs < 2_000; waitedMs += 20) await sleep(20);
   expect(isAlive(running)).toBe(false);
   expect(await keysAt(await urlOf(serve()))).toEqual(['kept']);
+});
+
+it('ends when the npm that runs it is killed', async () => {
+  const npm = spawn('npm', ['run', '--silent', 'serve'], {
+    cwd: root,
+    env: { ...process.env, PORT: '0', DATA_DIR: dataDir },
+    stdio: 'ignore',
+  });
+  for (let waitedMs = 0; !existsSync(join(dataDir, 'workerd.json')); waitedMs += 20) {
+    if (waitedMs > 20_000) throw new Error('npm run serve does not start');
+    await sleep(20);
+  }
+  await sleep(500); // The file is there before it is written.
+  const running = workerd();
+  npm.kill('SIGKILL');
+  await once(npm, 'exit');
+  await put(await urlOf(serve()), 'next');
+  expect(isAlive(running)).toBe(false);
 });
 
 it('ends with another status than 0 when workerd ends by itself', async () => {
