@@ -1,0 +1,234 @@
+/**
+ * One seeded run: a faulty phase of random steps, then a majority heals and has to make progress.
+ *
+ * The invariants are checked by Group after every turn. A run depends on its seed alone.
+ */
+import { hasQuorum } from '../../../src/raft/configuration.ts';
+import type { Settings } from '../../../src/raft/state.ts';
+import type { MemberId, Message } from '../../../src/raft/types.ts';
+import { Random } from '../../support/random.ts';
+import { Group, type GroupOptions } from './group.ts';
+
+export interface ChaosOptions {
+  readonly steps?: number;
+  /** Told of every step, for a look at a failing seed. */
+  readonly trace?: (line: string) => void;
+}
+
+/** Shapes of groups; joint and with learners too, since quorums must hold there as well. */
+const shapes: readonly GroupOptions[] = [
+  { voters: 'A' },
+  { voters: 'ABC' },
+  { voters: 'ABC' },
+  { voters: 'ABC' },
+  { voters: 'ABCDE' },
+  { voters: 'ABCDE' },
+  { voters: 'ABC', learners: 'D' },
+  { voters: 'ABD', outgoing: 'ABC' },
+];
+
+const messagesUnderWayMax = 60;
+const attemptMs = 2_000;
+const attemptsMax = 15;
+/** Longest wait of the core that is not renewed: repair list, suspicion, tail of a member. */
+const restWithinMs = 120_000;
+/** In a group at work a message takes 1 ms, so spinning shows as thousands of them. */
+const messagesPerRunMax = 6_000;
+
+export class Chaos {
+  readonly group: Group;
+  private readonly random: Random;
+  private readonly trace: (line: string) => void;
+  private proposals = 0;
+
+  constructor(seed: number, trace: (line: string) => void = () => {}) {
+    this.random = new Random(seed);
+    this.trace = trace;
+    this.group = new Group({
+      ...this.random.pick(shapes),
+      settings: this.settings(),
+      seed,
+      latencyMs: 1,
+    });
+  }
+
+  /** Small limits make the rare paths common. */
+  private settings(): Partial<Settings> {
+    if (this.random.next() < 0.4) return {};
+    return {
+      appendEntriesMax: this.random.integer(1, 3),
+      committedEntriesMax: this.random.integer(1, 3),
+      inflightMessagesMax: this.random.integer(1, 3),
+      uncommittedBytesMax: this.random.integer(1, 20),
+      pendingReadsMax: this.random.integer(1, 5),
+      readSpacingMs: this.random.integer(0, 5),
+      commitNoticeMs: this.random.integer(0, 20),
+    };
+  }
+
+  disturb(steps: number): void {
+    for (let step = 0; step < steps; step += 1) this.step();
+  }
+
+  private step(): void {
+    const { group, random } = this;
+    const id = random.pick(group.ids);
+    const dice = random.integer(1, 100);
+    if (dice <= 40) this.network();
+    else if (dice <= 60) this.time(id);
+    else if (dice <= 70) {
+      const name = random.next() < 0.8 ? (this.leader() ?? id) : id;
+      this.proposals += 1;
+      this.trace(`propose ${this.proposals} at ${name}`);
+      group.propose(name, `${this.proposals}`);
+    } else if (dice <= 79) {
+      const name = random.next() < 0.8 ? (this.leader() ?? id) : id;
+      this.trace(`read at ${name}`);
+      group.read(name);
+    } else if (dice <= 87) {
+      this.trace(`suspect at ${id}`);
+      group.suspect(id);
+    } else if (dice <= 91) this.links();
+    else this.lives(id);
+  }
+
+  private network(): void {
+    const { group, random } = this;
+    if (group.pool.length === 0) return;
+    // Mostly near the front: wholly random order would let hardly any exchange succeed.
+    const spread = random.next() < 0.7 ? 3 : group.pool.length;
+    const at = Math.min(random.integer(0, spread - 1), group.pool.length - 1);
+    const message = group.pool[at];
+    if (!message) return;
+    const dice = random.integer(1, 100);
+    if (dice > 8 || dice <= 0) group.pool.splice(at, 1);
+    if (dice > 8 && dice <= 16) {
+      this.trace(`lose ${show(message)}`);
+      return;
+    }
+    this.trace(`${dice <= 8 ? 'deliver and keep' : 'deliver'} ${show(message)}`);
+    group.step(message);
+    while (group.pool.length > messagesUnderWayMax)
+      group.pool.splice(random.integer(0, group.pool.length - 1), 1);
+  }
+
+  private time(id: MemberId): void {
+    const { group, random } = this;
+    if (random.next() < 0.5) group.now += random.pick([1, 3, 10, 40, 150, 400, 1_200, 11_000]);
+    // A timer fires late as often as it likes, and not in order.
+    if (random.next() < 0.2) this.tickZombie();
+    const at = group.core(id).nextDeadline();
+    this.trace(`now ${group.now}, ${id} waits for ${at}`);
+    if (at !== null && at <= group.now) group.tick(id);
+  }
+
+  private tickZombie(): void {
+    const { group, random } = this;
+    if (group.zombies.length === 0) return;
+    const zombie = random.pick(group.zombies);
+    this.trace(`tick zombie ${zombie.id}/${zombie.boot}`);
+    group.turn(zombie, (core) => core.tick(group.now));
+  }
+
+  private links(): void {
+    const { group, random } = this;
+    const dice = random.integer(1, 10);
+    this.trace(`links ${dice}`);
+    if (dice <= 4) group.heal();
+    else if (dice <= 6) group.isolate(random.pick(group.ids));
+    else if (dice <= 7) group.isolate(...group.ids.filter(() => random.next() < 0.5));
+    else group.cutLink(random.pick(group.ids), random.pick(group.ids));
+  }
+
+  private lives(id: MemberId): void {
+    const { group, random } = this;
+    const dice = random.integer(1, 10);
+    const message = group.pool.find(({ to }) => to === id);
+    this.trace(`lives ${dice} ${id}`);
+    if (dice <= 3) group.restart(id);
+    else if (dice <= 4) group.restart(...group.ids);
+    else if (dice <= 6 && message) {
+      this.trace(`crash of ${id} at ${show(message)}`);
+      group.crashDuring(id, (core) => core.step(message, group.now));
+    } else if (dice <= 7) group.crashDuring(id, (core) => core.tick(group.now));
+    else if (dice <= 8) group.supersede(id);
+    else group.unreachable(id, random.pick(group.ids));
+  }
+
+  private leader(): string | null {
+    const leaders = this.group.ids.filter((id) => this.group.core(id).role === 'leader');
+    return leaders.length > 0 ? this.random.pick(leaders) : null;
+  }
+
+  /** A quorum is healed, perhaps not more; somebody asks there, as the router would. */
+  recover(): void {
+    const { group, random } = this;
+    const healed = this.healQuorum();
+    for (const zombie of group.zombies) zombie.ended = true;
+    if (random.next() < 0.5) group.pool = [];
+    group.sent = [];
+    const entry = random.pick(healed.filter((id) => group.configuration.voters.includes(id)));
+    this.trace(`healed ${healed.join('')}, asking at ${entry}`);
+    const target = this.commitSomething(entry);
+    const isQuiet = () =>
+      group.nextDeadline(healed) === null &&
+      !group.pool.some(({ from, to }) => healed.includes(from) && healed.includes(to));
+    if (!group.pass(restWithinMs, isQuiet)) throw new Error('liveness: no rest');
+    if (group.sent.length > messagesPerRunMax)
+      throw new Error(`liveness: ${group.sent.length} messages until rest`);
+    for (const id of healed)
+      if (group.core(id).commitIndex < target) throw new Error(`liveness: ${id} lacks ${target}`);
+  }
+
+  private healQuorum(): MemberId[] {
+    const { group, random } = this;
+    group.heal();
+    const down = new Set<MemberId>();
+    if (random.next() < 0.6)
+      for (const id of group.ids) {
+        const isEnough = hasQuorum(group.configuration, (at) => at !== id && !down.has(at));
+        if (isEnough && random.next() < 0.6) down.add(id);
+      }
+    group.isolate(...down);
+    // What is down does nothing at all: its next life begins after this run.
+    for (const id of down) group.life(id).ended = true;
+    return group.ids.filter((id) => !down.has(id));
+  }
+
+  /** Asks at one member only, as a client near it would. Returns the index that was committed. */
+  private commitSomething(entry: MemberId): number {
+    const { group } = this;
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+      const { leader, term } = group.core(entry);
+      this.trace(`attempt ${attempt} at ${group.now}: leader ${leader} of term ${term}`);
+      const proposed = leader ? group.propose(leader, `last ${attempt}`) : null;
+      if (proposed?.ok) {
+        const { index, term } = proposed;
+        const isDone = () => group.checks.isCommitted(index, term);
+        if (group.pass(attemptMs, isDone)) return index;
+      }
+      group.suspect(entry);
+      group.pass(attemptMs, () => !group.core(entry).isSuspecting);
+      // A full leader is asked again later.
+      group.pass(10);
+    }
+    throw new Error('liveness: nothing was committed');
+  }
+}
+
+export function runChaos(seed: number, { steps = 300, trace }: ChaosOptions = {}): Chaos {
+  const chaos = new Chaos(seed, trace);
+  chaos.disturb(steps);
+  chaos.recover();
+  return chaos;
+}
+
+export function show(message: Message): string {
+  const { from, to, boot, term, type, ...rest } = message;
+  const detail = JSON.stringify(rest, (key, value) =>
+    key === 'entries'
+      ? (value as { index: number; term: number }[]).map(({ index, term }) => `${index}/${term}`)
+      : value,
+  );
+  return `${from}/${boot}>${to} ${type} term ${term} ${detail}`;
+}

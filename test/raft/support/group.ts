@@ -1,0 +1,366 @@
+/**
+ * A group of cores in virtual time: storage that survives, lives that end, messages in a pool.
+ *
+ * A turn is what the host does (design.md section 4): one input, take(), persist, apply, and only
+ * then do messages become sendable. Nothing is delivered and no time passes unless a test says so.
+ */
+import type { Configuration } from '../../../src/raft/configuration.ts';
+import { allMembers } from '../../../src/raft/configuration.ts';
+import { type ProposeResult, RaftCore } from '../../../src/raft/core.ts';
+import type { Settings } from '../../../src/raft/state.ts';
+import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
+import { Random } from '../../support/random.ts';
+import { Checks, describe } from './checks.ts';
+import { Storage } from './storage.ts';
+
+export interface GroupOptions {
+  readonly voters?: string;
+  readonly outgoing?: string;
+  readonly learners?: string;
+  readonly settings?: Partial<Settings>;
+  readonly seed?: number;
+  /** How long each message takes in pass() and settle(). */
+  readonly latencyMs?: number;
+}
+
+/** One life of a member: memory that ends with it. */
+export interface Life {
+  readonly id: MemberId;
+  readonly boot: number;
+  readonly core: RaftCore;
+  /** A newer life has begun: this one can persist nothing any more. */
+  superseded: boolean;
+  ended: boolean;
+  /** Its boot number is durable; it is written with the first message of the life. */
+  bootSaved: boolean;
+}
+
+export interface GrantedRead {
+  readonly by: MemberId;
+  readonly id: number;
+  readonly index: LogIndex;
+}
+
+/** More of them without time passing: somebody spins. */
+const turnsPerInstantMax = 5_000;
+
+/** 'ABC' is a group of three. */
+export function members(names: string): MemberId[] {
+  return [...names] as MemberId[];
+}
+
+export class Group {
+  now = 1_000;
+  readonly ids: readonly MemberId[];
+  readonly configuration: Configuration;
+  /** Messages under way, oldest first. */
+  pool: Message[] = [];
+  /** Every message ever sent; tests count it and clear it. */
+  sent: Message[] = [];
+  readonly granted: GrantedRead[] = [];
+  readonly dropped: number[] = [];
+  readonly zombies: Life[] = [];
+  readonly checks = new Checks();
+  readonly random: Random;
+  /** True: the link loses this message. */
+  loses: (message: Message) => boolean = () => false;
+  private readonly lives = new Map<MemberId, Life>();
+  private readonly storages = new Map<MemberId, Storage>();
+  private readonly settings: Partial<Settings>;
+  private readonly latencyMs: number;
+  private readonly cut = new Set<string>();
+  private nextReadId = 1;
+
+  constructor(options: GroupOptions = {}) {
+    this.configuration = {
+      voters: members(options.voters ?? 'ABC'),
+      outgoing: members(options.outgoing ?? ''),
+      learners: members(options.learners ?? ''),
+    };
+    this.settings = options.settings ?? {};
+    this.latencyMs = options.latencyMs ?? 0;
+    this.random = new Random(options.seed ?? 1);
+    this.ids = allMembers(this.configuration);
+    for (const id of this.ids) {
+      this.storages.set(id, new Storage(this.configuration));
+      this.begin(id);
+    }
+  }
+
+  life(name: string): Life {
+    const life = this.lives.get(name as MemberId);
+    if (!life) throw new Error(`no member ${name}`);
+    return life;
+  }
+
+  core(name: string): RaftCore {
+    return this.life(name).core;
+  }
+
+  storage(name: string): Storage {
+    const storage = this.storages.get(name as MemberId);
+    if (!storage) throw new Error(`no member ${name}`);
+    return storage;
+  }
+
+  /** The durable log as text, entries apart by a space: '1:' is a no-op of term 1, '2:x' is data. */
+  logOf(name: string): string {
+    return this.storage(name)
+      .log.map(({ term, payload }) => `${term}:${describe(payload)}`)
+      .join(' ');
+  }
+
+  // Inputs, each a turn of its own.
+
+  propose(name: string, text = 'x'): ProposeResult {
+    let result: ProposeResult | null = null;
+    const data = new TextEncoder().encode(text);
+    this.turn(this.life(name), (core) => {
+      result = core.propose(data, this.now);
+    });
+    return result ?? { ok: false, reason: 'notLeader' };
+  }
+
+  /** The id of the read, or null when it was refused. */
+  read(name: string): number | null {
+    const id = this.nextReadId;
+    this.nextReadId += 1;
+    const life = this.life(name);
+    let taken = false;
+    this.checks.readBegins(`${id}`);
+    this.turn(life, (core) => {
+      taken = core.readIndex(id, this.now);
+    });
+    return taken ? id : null;
+  }
+
+  suspect(name: string): void {
+    this.turn(this.life(name), (core) => core.suspectLeader(core.term, this.now));
+  }
+
+  unreachable(at: string, peer: string): void {
+    this.turn(this.life(at), (core) => core.peerUnreachable(peer as MemberId, this.now));
+  }
+
+  tick(name: string): void {
+    this.turn(this.life(name), (core) => core.tick(this.now));
+  }
+
+  /** Gives a message to the life it is meant for; it may be in the pool or made by the test. */
+  step(message: Message): void {
+    const life = this.receiver(message);
+    if (!life) return;
+    this.checks.readReplyArrives(life, message);
+    this.turn(life, (core) => core.step(message, this.now));
+  }
+
+  // The network.
+
+  /** Delivers everything in the pool, and what that brings forth, as far as `matches`. */
+  settle(matches: (message: Message) => boolean = () => true): void {
+    for (let count = 0; count < turnsPerInstantMax; count += 1) {
+      const at = this.pool.findIndex(matches);
+      const message = this.pool[at];
+      if (!message) return;
+      this.pool.splice(at, 1);
+      this.step(message);
+    }
+    throw new Error('messages without end');
+  }
+
+  /** Takes what matches out of the pool, undelivered: lost, or for later. */
+  withhold(matches: (message: Message) => boolean = () => true): Message[] {
+    const held = this.pool.filter(matches);
+    this.pool = this.pool.filter((message) => !matches(message));
+    return held;
+  }
+
+  isolate(...names: string[]): void {
+    for (const name of names)
+      for (const other of this.ids)
+        if (!names.includes(other)) {
+          this.cutLink(name, other);
+          this.cutLink(other, name);
+        }
+  }
+
+  /** One way only. */
+  cutLink(from: string, to: string): void {
+    this.cut.add(`${from}>${to}`);
+    this.pool = this.pool.filter((message) => !this.isCut(message));
+  }
+
+  heal(): void {
+    this.cut.clear();
+  }
+
+  isCut({ from, to }: Message): boolean {
+    return this.cut.has(`${from}>${to}`);
+  }
+
+  // Time.
+
+  /** Lets time pass: deadlines fire in order, messages arrive after their latency. */
+  pass(ms: number, isDone: () => boolean = () => false): boolean {
+    const until = this.now + ms;
+    for (let turns = 0; ; turns += 1) {
+      if (isDone()) return true;
+      if (turns > turnsPerInstantMax * 10) throw new Error('turns without end');
+      if (this.fireDue()) continue;
+      if (this.pool.length > 0) {
+        const generation = this.pool.splice(0);
+        this.now = Math.min(until, this.now + this.latencyMs);
+        for (const message of generation) this.step(message);
+        continue;
+      }
+      const next = this.nextDeadline();
+      if (next === null || next > until) break;
+      this.now = next;
+    }
+    this.now = until;
+    return isDone();
+  }
+
+  /** The earliest deadline of a living member; null: all are at rest. */
+  nextDeadline(names: readonly string[] = this.ids): number | null {
+    const deadlines = names
+      .map((name) => this.life(name))
+      .map(({ core, ended }) => (ended ? null : core.nextDeadline()))
+      .filter((at) => at !== null);
+    return deadlines.length > 0 ? Math.min(...deadlines) : null;
+  }
+
+  get isAtRest(): boolean {
+    return this.pool.length === 0 && this.nextDeadline() === null;
+  }
+
+  private fireDue(): boolean {
+    let fired = false;
+    for (const id of this.ids) {
+      for (let times = 0; (this.nextDeadline([id]) ?? Infinity) <= this.now; times += 1) {
+        if (times > turnsPerInstantMax) throw new Error(`${id}: a deadline that does not move`);
+        this.tick(id);
+        fired = true;
+      }
+    }
+    return fired;
+  }
+
+  // Lives.
+
+  /** Memory is lost, storage stays. */
+  restart(...names: string[]): void {
+    for (const name of names) {
+      this.life(name).ended = true;
+      this.begin(name as MemberId);
+    }
+  }
+
+  /** The object ends in the middle of a turn: nothing of it was persisted, nothing was sent. */
+  crashDuring(name: string, input: (core: RaftCore) => void): void {
+    const life = this.life(name);
+    input(life.core);
+    life.core.take();
+    this.restart(name);
+  }
+
+  /** A new life begins while the old one still runs; returns the old one. */
+  supersede(name: string): Life {
+    const old = this.life(name);
+    old.superseded = true;
+    this.zombies.push(old);
+    this.begin(name as MemberId);
+    return old;
+  }
+
+  turn(life: Life, input: (core: RaftCore) => void): void {
+    if (life.ended) return;
+    const before = this.checks.before(life);
+    const storage = this.storage(life.id);
+    input(life.core);
+    const effects = life.core.take();
+    if (life.superseded && writes(effects, life)) {
+      // Storage access shows that another life owns it: this one ends, its turn never was.
+      life.ended = true;
+      return;
+    }
+    this.checks.persists(life.id, storage, effects);
+    storage.persist(effects);
+    if (effects.messages.length > 0 && !life.bootSaved) {
+      storage.boot = life.boot;
+      life.bootSaved = true;
+    }
+    if (effects.committed.length > 0) this.apply(life, storage, effects.committed);
+    this.checks.after(life, storage, effects, before);
+    if (!life.superseded) this.checks.checkProgress(life, (id) => this.storage(id));
+    for (const message of effects.messages) this.post(message);
+    for (const { id, index } of effects.reads) {
+      this.checks.readGranted(`${id}`, index);
+      this.granted.push({ by: life.id, id, index });
+    }
+    this.dropped.push(...effects.droppedReads);
+  }
+
+  private apply(life: Life, storage: Storage, committed: readonly Entry[]): void {
+    for (const { index, term } of committed) {
+      if (index !== storage.applied + 1 || storage.term(index) !== term)
+        throw new Error(`${life.id} applies ${index} after ${storage.applied}`);
+      storage.applied = index;
+    }
+    life.core.applied(storage.applied);
+  }
+
+  private post(message: Message): void {
+    this.sent.push(message);
+    if (!this.isCut(message) && !this.loses(message)) this.pool.push(message);
+  }
+
+  /** Answers go to the life that asked, everything else begins an event: at the newest life. */
+  private receiver(message: Message): Life | undefined {
+    if ('toBoot' in message) {
+      const asker = this.zombies.find(
+        ({ id, boot, bootSaved, ended }) =>
+          id === message.to && boot === message.toBoot && bootSaved && !ended,
+      );
+      if (asker) return asker;
+    }
+    return this.lives.get(message.to);
+  }
+
+  private begin(id: MemberId): void {
+    const storage = this.storage(id);
+    const boot = storage.boot + 1;
+    const config = { self: id, bootState: storage.bootState(), log: storage };
+    const core = new RaftCore(
+      { ...config, settings: this.settings },
+      boot,
+      () => this.random.next(),
+      this.now,
+    );
+    const life = { id, boot, core, superseded: false, ended: false, bootSaved: false };
+    this.lives.set(id, life);
+  }
+}
+
+function writes(effects: Effects, life: Life): boolean {
+  const { hardState, truncateFrom, append, committed, messages } = effects;
+  const savesBoot = messages.length > 0 && !life.bootSaved;
+  return (
+    hardState !== null ||
+    truncateFrom !== null ||
+    append.length > 0 ||
+    committed.length > 0 ||
+    savesBoot
+  );
+}
+
+/** A group at rest with this member as leader, and an empty record of what was sent. */
+export function groupLedBy(name: string, options: GroupOptions = {}): Group {
+  const group = new Group(options);
+  group.suspect(name);
+  if (!group.pass(20_000, () => group.core(name).role === 'leader'))
+    throw new Error(`${name} does not lead`);
+  group.pass(20_000, () => group.isAtRest);
+  group.sent = [];
+  return group;
+}

@@ -1,0 +1,90 @@
+/**
+ * What one member keeps from life to life: its rows, in memory, written only as Effects says.
+ */
+import type { Configuration } from '../../../src/raft/configuration.ts';
+import { payloadBytes } from '../../../src/raft/log.ts';
+import type {
+  Boot,
+  BootState,
+  Effects,
+  Entry,
+  HardState,
+  LogIndex,
+  LogReader,
+  Term,
+} from '../../../src/raft/types.ts';
+
+export class Storage implements LogReader {
+  hardState: HardState = { term: 0, vote: null, termLeader: null, termLeaderBoot: 0 };
+  log: Entry[] = [];
+  configurations: { index: LogIndex; configuration: Configuration }[];
+  applied: LogIndex = 0;
+  /** The newest boot number that is durable. */
+  boot: Boot = 0;
+
+  constructor(founding: Configuration) {
+    this.configurations = [{ index: 0, configuration: founding }];
+  }
+
+  get lastIndex(): LogIndex {
+    return this.log.length;
+  }
+
+  term(index: LogIndex): Term | undefined {
+    return index === 0 ? 0 : this.log[index - 1]?.term;
+  }
+
+  entries(from: LogIndex, to: LogIndex, maxBytes: number, maxCount: number): Entry[] {
+    const result: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.log.slice(from - 1, to)) {
+      bytes += payloadBytes(entry);
+      if (result.length >= maxCount || (result.length > 0 && bytes > maxBytes)) break;
+      result.push(entry);
+    }
+    return result;
+  }
+
+  persist({ hardState, truncateFrom, append }: Effects): void {
+    if (hardState) this.hardState = hardState;
+    if (truncateFrom !== null) {
+      this.log.length = truncateFrom - 1;
+      this.configurations = this.configurations.filter(({ index }) => index < truncateFrom);
+    }
+    for (const entry of append) {
+      if (entry.index !== this.log.length + 1) throw new Error(`gap before entry ${entry.index}`);
+      this.log.push(entry);
+      if (entry.payload.type === 'configuration')
+        this.configurations.push({
+          index: entry.index,
+          configuration: entry.payload.configuration,
+        });
+    }
+  }
+
+  bootState(): BootState {
+    const last = this.log.at(-1);
+    return {
+      hardState: this.hardState,
+      logStart: { index: 0, term: 0 },
+      last: last ? { index: last.index, term: last.term } : { index: 0, term: 0 },
+      applied: this.applied,
+      configurations: this.configurations.slice(-2),
+    };
+  }
+
+  /** A copy, as a backup would hold it: for the scenario of a member that goes back in time. */
+  copy(): Storage {
+    const copy = new Storage({ voters: [], outgoing: [], learners: [] });
+    copy.restore(this);
+    return copy;
+  }
+
+  restore(from: Storage): void {
+    this.hardState = from.hardState;
+    this.log = [...from.log];
+    this.configurations = [...from.configurations];
+    this.applied = from.applied;
+    this.boot = from.boot;
+  }
+}
