@@ -139,7 +139,10 @@ export function peerUnreachable(state: State, peer: MemberId): void {
 }
 
 function loseInflight(progress: Progress): void {
-  becomeProbe(progress);
+  // A lost probe says nothing about where the logs meet: going back to match (0 in a new term)
+  // would send the whole log again.
+  if (progress.state === 'replicate') becomeProbe(progress);
+  progress.probeSent = false;
   progress.sentPosition = progress.ackedPosition;
   progress.sentCommit = progress.ackedCommit;
 }
