@@ -85,8 +85,10 @@ export class RaftLog {
     if (this.stable === this.lastIndex) return [];
     const entries = this.cache.slice(this.cache.length - (this.lastIndex - this.stable));
     invariant(entries.length === this.lastIndex - this.stable, 'log: unstable tail is cached');
-    this.stable = this.lastIndex;
+    // Before the mark moves: storage does not hold yet what is handed out here, so until the next
+    // take() it can be read from the cache only.
     this.trim();
+    this.stable = this.lastIndex;
     return entries;
   }
 
