@@ -161,7 +161,6 @@ export function advanceCommit(state: State, role: Leader): void {
     role.quorumSince = state.now;
     role.noticeAt = state.now + state.settings.commitNoticeMs;
   }
-  if (!needsQuorum(state, role)) role.quorumSince = null;
 }
 
 export function needsQuorum(state: State, role: Leader): boolean {
@@ -171,6 +170,9 @@ export function needsQuorum(state: State, role: Leader): boolean {
 /** Sends each follower what it lacks and may be sent. */
 export function pump(state: State, role: Leader): void {
   if (!role.awake) return;
+  // Here, after the reads of this turn were confirmed: left standing over a rest, the time would
+  // depose this leader at its next write.
+  if (!needsQuorum(state, role)) role.quorumSince = null;
   // A resumed leader that is needed has to learn where the others are before it can rest again.
   for (const [peer, progress] of role.progress) {
     if (progress.onRepairList) continue;
