@@ -2,7 +2,7 @@
  * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
  */
 import { becomeFollower } from './election.ts';
-import { checkQuorum, quorumDeadline, retransmit, roundAt } from './replication.ts';
+import { checkQuorum, positionWanted, quorumDeadline, retransmit, roundAt } from './replication.ts';
 import type { Leader, State } from './state.ts';
 import { randomElectionTimeout } from './state.ts';
 import { postponeCampaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
@@ -29,7 +29,7 @@ function leaderDeadline(state: State, role: Leader): number | null {
   let deadline = earliest(role.noticeAt, quorumDeadline(state, role));
   for (const progress of role.progress.values()) {
     deadline = earliest(deadline, progress.retransmitAt);
-    if (progress.state === 'replicate' && progress.sentPosition < role.readPosition)
+    if (progress.state === 'replicate' && progress.sentPosition < positionWanted(role))
       deadline = earliest(deadline, roundAt(state, progress));
   }
   return deadline;

@@ -12,7 +12,15 @@ import { acknowledge, becomeProbe, newProgress, refuse } from './progress.ts';
 import type { Leader, State } from './state.ts';
 import { configurationOf, send, setCommit } from './state.ts';
 import { confirmLeader } from './suspicion.ts';
-import type { AppendReply, Entry, LogIndex, MemberId, Message, Payload } from './types.ts';
+import type {
+  AppendReply,
+  Entry,
+  LogIndex,
+  MemberId,
+  Message,
+  Payload,
+  ReadPosition,
+} from './types.ts';
 import { invariant } from './types.ts';
 
 export function becomeLeader(state: State): void {
@@ -178,6 +186,8 @@ export function pump(state: State, role: Leader): void {
     if (progress.onRepairList) continue;
     if (progress.state === 'probe') pumpProbe(state, role, peer, progress);
     else pumpReplicate(state, role, peer, progress);
+    // What nobody waits for any more is not sent again, and its loss is no sign of death.
+    if (progress.retransmitAt === null) progress.waitingSince = null;
   }
   if (role.noticeAt !== null && state.now >= role.noticeAt) role.noticeAt = null;
 }
@@ -186,7 +196,7 @@ function pumpProbe(state: State, role: Leader, peer: MemberId, progress: Progres
   if (progress.probeSent) return;
   const lacks =
     progress.match < state.log.lastIndex ||
-    progress.ackedPosition < role.readPosition ||
+    progress.ackedPosition < positionWanted(role) ||
     noticeDue(state, role, progress);
   if (!lacks) return;
   progress.probeSent = true;
@@ -212,8 +222,13 @@ function pumpReplicate(state: State, role: Leader, peer: MemberId, progress: Pro
     sendAppend(state, role, peer, progress, progress.match + 1, true);
 }
 
+/** The position that the newest waiting read needs; reads that are confirmed need no round. */
+export function positionWanted(role: Leader): ReadPosition {
+  return role.pendingReads.at(-1)?.position ?? 0;
+}
+
 function roundDue(state: State, role: Leader, progress: Progress): boolean {
-  if (progress.sentPosition >= role.readPosition) return false;
+  if (progress.sentPosition >= positionWanted(role)) return false;
   return state.now >= roundAt(state, progress);
 }
 
