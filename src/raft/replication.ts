@@ -44,7 +44,10 @@ export function resumeLeader(state: State): void {
   invariant(log.lastTerm === state.term, "a leader's log ends in its own term");
   state.role = newLeader(state, log.lastIndex, log.lastIndex > state.commit);
   state.leader = state.self;
-  if (state.role.awake) state.role.quorumSince = state.now;
+  if (!state.role.awake) return;
+  state.role.quorumSince = state.now;
+  // No input but this life's beginning asks for the tail to be confirmed: due at once.
+  state.role.noticeAt = state.now;
 }
 
 function newLeader(state: State, barrier: LogIndex, awake: boolean): Leader {
