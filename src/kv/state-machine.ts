@@ -26,6 +26,7 @@ import { maxRequestBytes } from '../api/limits.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { compactionPending, compactStep, startCompaction } from './compaction.ts';
+import { applyPuts, plainPut } from './puts.ts';
 import { countKeys, drain, rangeAt } from './range.ts';
 import { header, ReplyBudget } from './reply.ts';
 import { createTables, loadProgress, type Progress, storeProgress, tablesExist } from './schema.ts';
@@ -110,7 +111,7 @@ export class StateMachine {
         changesLeft: limits.changes,
         replyBytesLeft: limits.entryReplyBytes,
       };
-      for (const command of commands) results.push(this.applyEncoded(command, entry));
+      this.applyAll(commands, entry, results);
       progress.rulesVersion = rulesVersion;
     }
     progress.appliedIndex = index;
@@ -156,14 +157,28 @@ export class StateMachine {
     return compactStep(this.store, maxRows);
   }
 
-  private applyEncoded(data: Uint8Array, entry: EntryBudget): CommandResult {
-    if (data.length > commandBytesMax) return failure('RequestTooLarge');
-    let command: Command;
-    try {
-      command = fromBinary(CommandSchema, data);
-    } catch {
-      return failure('NotCapable');
+  private applyAll(
+    encoded: readonly Uint8Array[],
+    entry: EntryBudget,
+    results: CommandResult[],
+  ): void {
+    const commands = encoded.map(decodeCommand);
+    for (let at = 0; at < commands.length; ) {
+      const puts = plainPuts(commands, at);
+      if (puts.length > 1) {
+        for (const outcome of applyPuts(this.store, puts, entry)) {
+          results.push(tagged('put', outcome));
+        }
+        at += puts.length;
+      } else {
+        const command = commands[at] as Outcome<Command>;
+        results.push(command.ok ? this.applyOne(command.response, entry) : command);
+        at += 1;
+      }
     }
+  }
+
+  private applyOne(command: Command, entry: EntryBudget): CommandResult {
     const { op } = command;
     switch (op.case) {
       case 'put':
@@ -243,6 +258,27 @@ export class StateMachine {
     entry.replyBytesLeft -= allowance - reply.bytesLeft;
     return outcome;
   }
+}
+
+function decodeCommand(data: Uint8Array): Outcome<Command> {
+  if (data.length > commandBytesMax) return failure('RequestTooLarge');
+  try {
+    return { ok: true, response: fromBinary(CommandSchema, data) };
+  } catch {
+    return failure('NotCapable');
+  }
+}
+
+/** The plain puts that follow each other from `from` on. */
+function plainPuts(commands: readonly Outcome<Command>[], from: number): PutRequest[] {
+  const puts: PutRequest[] = [];
+  for (let at = from; at < commands.length; at += 1) {
+    const command = commands[at];
+    const put = command?.ok ? plainPut(command.response) : null;
+    if (!put) break;
+    puts.push(put);
+  }
+  return puts;
 }
 
 function checkedTxn(request: TxnRequest): Outcome<TxnResponse> | null {
