@@ -38,7 +38,8 @@ export interface Progress {
   /** Doubles with each retransmission without a reply. */
   retransmitMs: number;
   retransmitAt: Millis | null;
-  sentAt: Millis;
+  /** Somebody needed the leader since the last append to this follower was sent. */
+  neededSinceSent: boolean;
   /** Unanswered for so long that it no longer keeps the leader awake (design.md section 6). */
   onRepairList: boolean;
 }
@@ -60,7 +61,7 @@ export function newProgress(next: LogIndex, retransmitMs: number): Progress {
     waitingSince: null,
     retransmitMs,
     retransmitAt: null,
-    sentAt: Number.NEGATIVE_INFINITY,
+    neededSinceSent: false,
     onRepairList: false,
   };
 }

@@ -88,13 +88,13 @@ export function appendOwn(state: State, role: Leader, payload: Payload): Entry |
   return entry;
 }
 
-/** Somebody needs this leader: silence ends, and silent followers are tried again, not too often. */
+/** Somebody needs this leader: silence ends, and silent followers are tried again. */
 export function wake(state: State, role: Leader): void {
   role.awake = true;
   role.quorumSince ??= state.now;
   for (const progress of role.progress.values()) {
-    if (progress.onRepairList && state.now - progress.sentAt >= progress.retransmitMs)
-      progress.onRepairList = false;
+    progress.onRepairList = false;
+    progress.neededSinceSent = true;
   }
 }
 
@@ -280,7 +280,7 @@ function sendAppend(
   }
   role.positionSent = true;
   progress.sentCommit = Math.max(progress.sentCommit, Math.min(commit, prevIndex + entries.length));
-  progress.sentAt = state.now;
+  progress.neededSinceSent = false;
   progress.waitingSince ??= state.now;
   progress.retransmitAt ??= state.now + progress.retransmitMs;
   return entries;
@@ -295,7 +295,9 @@ export function retransmit(state: State, role: Leader): void {
     progress.retransmitAt = null;
     progress.retransmitMs = Math.min(progress.retransmitMs * 2, settings.retransmitMaxMs);
     const silentMs = state.now - (progress.waitingSince ?? state.now);
-    if (silentMs >= settings.repairAfterMs) progress.onRepairList = true;
+    // Work that came while this attempt was under way is owed another one.
+    if (silentMs >= settings.repairAfterMs && !progress.neededSinceSent)
+      progress.onRepairList = true;
   }
 }
 

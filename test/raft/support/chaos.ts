@@ -209,8 +209,8 @@ export class Chaos {
       }
       group.suspect(entry);
       group.pass(attemptMs, () => !group.core(entry).isSuspecting);
-      // A full leader is asked again later.
-      group.pass(10);
+      // A leader that is full is asked again later.
+      if (proposed) group.pass(attemptMs);
     }
     throw new Error('liveness: nothing was committed');
   }
