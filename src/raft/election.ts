@@ -6,7 +6,7 @@
  */
 import { isVoter, voteOutcome } from './configuration.ts';
 import { failReads } from './reads.ts';
-import { becomeLeader } from './replication.ts';
+import { becomeLeader, showLeadership } from './replication.ts';
 import type { State } from './state.ts';
 import {
   configurationOf,
@@ -106,6 +106,8 @@ export function onPreVote(state: State, message: Message & PreVote): void {
   // A voter that refuses because it knows better takes the suspicion over (design.md section 6):
   // it checks the leader, and campaigns with its longer log if nobody leads.
   if (!granted && (!logIsEnough || trusted !== null)) suspect(state);
+  if (state.role.type === 'leader' && message.term > state.term)
+    showLeadership(state, state.role, message.from);
 }
 
 export function onVote(state: State, message: Message & Vote): void {

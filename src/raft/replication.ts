@@ -98,6 +98,21 @@ export function wake(state: State, role: Leader): void {
   }
 }
 
+/**
+ * A member of a newer term asks for pre-votes: it can neither follow this leader nor, perhaps, win
+ * without it. The reply to an append deposes this leader (etcd TestFreeStuckCandidate). A leader
+ * with heartbeats would find out by itself; one at rest has to be told.
+ */
+export function showLeadership(state: State, role: Leader, peer: MemberId): void {
+  const progress = role.progress.get(peer);
+  if (!progress) return;
+  wake(state, role);
+  const isProbe = progress.state === 'probe';
+  if (isProbe && progress.probeSent) return;
+  progress.probeSent = isProbe;
+  sendAppend(state, role, peer, progress, isProbe ? progress.next : progress.match + 1, true);
+}
+
 export function onAppendReply(state: State, message: Message & AppendReply): void {
   const { role, log } = state;
   // Replies to an earlier life confirm nothing of this one.

@@ -134,7 +134,11 @@ export class Chaos {
     const { group, random } = this;
     const dice = random.integer(1, 10);
     this.trace(`links ${dice}`);
-    if (dice <= 4) group.heal();
+    if (dice <= 1) {
+      // Trouble that starts in a group at rest is of another kind.
+      group.heal();
+      group.pass(5_000);
+    } else if (dice <= 4) group.heal();
     else if (dice <= 6) group.isolate(random.pick(group.ids));
     else if (dice <= 7) group.isolate(...group.ids.filter(() => random.next() < 0.5));
     else group.cutLink(random.pick(group.ids), random.pick(group.ids));
