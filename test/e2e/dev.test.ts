@@ -45,7 +45,8 @@ async function startDev(): Promise<string> {
   for (;;) {
     const url = /Quorate is listening on (http:\S+?)\. Try:/.exec(output)?.[1];
     if (url !== undefined) return url;
-    if (Date.now() > deadline || child.exitCode !== null) throw new Error(output);
+    const failed = output.includes('Build failed') || child.exitCode !== null;
+    if (failed || Date.now() > deadline) throw new Error(output);
     await sleep(50);
   }
 }
