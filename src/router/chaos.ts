@@ -43,8 +43,10 @@ export async function serveChaos(
  * requests under way, so under load it may come to nothing within our time, or come later.
  */
 async function evict(stub: DurableObjectStub): Promise<Response> {
-  // Dynamic, since the module exists only with the compatibility flag `unsafe_module`.
-  const { default: unsafe } = await import('workerd:unsafe');
+  // Dynamic, since the module exists only with the compatibility flag `unsafe_module`; and by a
+  // name that is no literal, since wrangler's bundler would look for it.
+  const name: string = 'workerd:unsafe';
+  const { default: unsafe } = await import(name as 'workerd:unsafe');
   const outcome = await within(answerWithinMs, () =>
     unsafe.evict(stub, { webSockets: 'hibernate' }),
   ).then(
