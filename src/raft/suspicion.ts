@@ -80,10 +80,7 @@ function checkFailed(state: State): void {
   // Heard of it since the check began: it reaches us, so the others would refuse us anyway.
   const heard = state.leaderContact >= check.deadline - state.settings.checkTimeoutMs;
   if (heard && state.leader === check.leader) startCheck(state, check.leader, false);
-  else {
-    suspicion.check = null;
-    planCampaign(state);
-  }
+  else planCampaign(state);
 }
 
 /** The host could not deliver to `peer`. */
@@ -101,7 +98,8 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
   if (!check || message.toBoot !== state.boot || message.id !== check.id) return;
   if (check.leader !== message.from) return;
   if (message.refused) {
-    checkFailed(state);
+    // It says itself that it does not lead, so asking again at once would only be refused again.
+    planCampaign(state);
     return;
   }
   confirmLeader(state, message.from);
