@@ -9,8 +9,8 @@ import { postponeCampaign, suspect, suspicionDeadline, tickSuspicion } from './s
 import { unreachable } from './types.ts';
 
 export function nextDeadline(state: State): number | null {
-  // Work left over by a bound of this turn: go on at once.
-  if (state.handedOut < state.commit) return state.now;
+  // Work left over by a bound of this turn, or made after its take(): go on at once.
+  if (state.handedOut < state.commit || hasOutput(state)) return state.now;
   const { role } = state;
   switch (role.type) {
     case 'follower':
@@ -23,6 +23,10 @@ export function nextDeadline(state: State): number | null {
     default:
       return unreachable(role);
   }
+}
+
+function hasOutput({ messages, reads, droppedReads, hardStateChanged }: State): boolean {
+  return hardStateChanged || messages.length + reads.length + droppedReads.length > 0;
 }
 
 function leaderDeadline(state: State, role: Leader): number | null {
