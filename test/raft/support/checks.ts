@@ -117,6 +117,7 @@ export class Checks {
     if (!life.superseded)
       assert(core.lastIndex === storage.lastIndex, `${id}: core and storage differ`);
     this.checkCommitted(life, storage, before);
+    assert(!life.stoodDown || core.role === 'follower', `${id}: campaigns or leads, and cannot apply`);
     if (core.role === 'leader') this.checkLeader(life, storage, effects, before);
     for (const message of effects.messages) this.checkMessage(life, storage, message);
   }
@@ -169,7 +170,8 @@ export class Checks {
     }
   }
 
-  private checkMessage({ id, boot }: Life, storage: Storage, message: Message): void {
+  private checkMessage(life: Life, storage: Storage, message: Message): void {
+    const { id, boot } = life;
     switch (message.type) {
       case 'voteReply': {
         if (!message.granted) return;
@@ -183,11 +185,13 @@ export class Checks {
         return;
       }
       case 'appendReply':
-        if (message.ok)
+        // In a turn that went on to a newer term, the end of the log may be gone again.
+        if (message.ok && message.term === storage.hardState.term)
           assert(message.index <= storage.lastIndex, `${id} acknowledged what it does not hold`);
         return;
       case 'readRequest':
-        this.readBegins(`${id}/${boot}/check ${message.id}`);
+        // No read of a client stands behind what a superseded life asks: none began on it.
+        if (!life.superseded) this.readBegins(`${id}/${boot}/check ${message.id}`);
         return;
       case 'append':
       case 'preVote':

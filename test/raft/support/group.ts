@@ -11,9 +11,22 @@ import type { Settings } from '../../../src/raft/state.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
 import { Checks, describe } from './checks.ts';
+import { entry } from './messages.ts';
 import { Storage } from './storage.ts';
 
+/** What a member's storage holds before the test begins. */
+export interface Start {
+  /** The terms of the entries from index 1 on. */
+  readonly terms?: readonly number[];
+  readonly term?: number;
+  readonly vote?: string;
+  readonly termLeader?: string;
+  readonly termLeaderBoot?: number;
+  readonly applied?: number;
+}
+
 export interface GroupOptions {
+  readonly start?: Readonly<Record<string, Start>>;
   readonly voters?: string;
   readonly outgoing?: string;
   readonly learners?: string;
@@ -33,6 +46,8 @@ export interface Life {
   ended: boolean;
   /** Its boot number is durable; it is written with the first message of the life. */
   bootSaved: boolean;
+  /** It cannot apply, so it must never lead again in this life. */
+  stoodDown: boolean;
 }
 
 export interface GrantedRead {
@@ -82,7 +97,7 @@ export class Group {
     this.random = new Random(options.seed ?? 1);
     this.ids = allMembers(this.configuration);
     for (const id of this.ids) {
-      this.storages.set(id, new Storage(this.configuration));
+      this.storages.set(id, startingStorage(this.configuration, options.start?.[id] ?? {}));
       this.begin(id);
     }
   }
@@ -140,6 +155,13 @@ export class Group {
 
   unreachable(at: string, peer: string): void {
     this.turn(this.life(at), (core) => core.peerUnreachable(peer as MemberId, this.now));
+  }
+
+  /** As the host does it: while it applies, after take() and before the next turn. */
+  standDown(name: string): void {
+    const life = this.life(name);
+    life.core.standDown();
+    life.stoodDown = true;
   }
 
   tick(name: string): void {
@@ -337,9 +359,24 @@ export class Group {
       () => this.random.next(),
       this.now,
     );
-    const life = { id, boot, core, superseded: false, ended: false, bootSaved: false };
-    this.lives.set(id, life);
+    const flags = { superseded: false, ended: false, bootSaved: false, stoodDown: false };
+    this.lives.set(id, { id, boot, core, ...flags });
   }
+}
+
+function startingStorage(configuration: Configuration, start: Start): Storage {
+  const storage = new Storage(configuration);
+  const { terms = [], vote = null, termLeader = null, termLeaderBoot = 1, applied = 0 } = start;
+  storage.log = terms.map((term, at) => entry(at + 1, term));
+  storage.hardState = {
+    term: start.term ?? terms.at(-1) ?? 0,
+    vote: vote as MemberId | null,
+    termLeader: termLeader as MemberId | null,
+    termLeaderBoot: termLeader === null ? 0 : termLeaderBoot,
+  };
+  storage.applied = applied;
+  storage.boot = start.terms || start.term ? 1 : 0;
+  return storage;
 }
 
 function writes(effects: Effects, life: Life): boolean {
