@@ -3,7 +3,6 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Group, groupLedBy } from './support/group.ts';
-import { appendReply } from './support/messages.ts';
 
 describe('an entry', () => {
   it.each([
@@ -20,8 +19,7 @@ describe('an entry', () => {
   ])('among %s is committed with the acknowledgement of [%s]: %s', (voters, acks, committed) => {
     const group = groupLedBy('A', { voters });
     group.propose('A');
-    for (const from of acks)
-      group.step(appendReply({ from, to: 'A', term: 1 }, { index: 2, lastIndex: 2, lastTerm: 1 }));
+    group.settle(({ from, to }) => acks.includes(from) || acks.includes(to));
     expect(group.core('A').commitIndex).toBe(committed ? 2 : 1);
     expect(group.storage('A').applied).toBe(committed ? 2 : 1);
   });
@@ -46,9 +44,10 @@ describe('an entry', () => {
     // A led term 2 and wrote entry 2 to itself only; E led term 3; A leads again and copies it.
     const group = new Group({
       voters: 'ABCDE',
+      settings: { appendEntriesMax: 1 },
       start: {
         A: { terms: [1, 2], term: 3 },
-        B: { terms: [1, 2], term: 3 },
+        B: { terms: [1], term: 3 },
         C: { terms: [1], term: 3 },
         D: { terms: [1], term: 3 },
         E: { terms: [1, 3], term: 3 },
@@ -56,22 +55,14 @@ describe('an entry', () => {
     });
     group.isolate('D', 'E');
     group.suspect('A');
-    // The new leader's own entry gets nowhere; the old one reaches a majority.
-    const isOld = (message: { type: string; entries?: readonly { term: number }[] }) =>
-      message.type !== 'append' || (message.entries ?? []).every(({ term }) => term < 4);
-    group.settle(isOld);
+    // The entry of A's own term gets nowhere, the old one reaches a majority.
+    group.settle((message) => message.type !== 'append' || group.logOf(message.to) === '1:1');
     expect(group.core('A').role).toBe('leader');
-    const route = { to: 'A', term: 4 };
-    for (const from of ['B', 'C'])
-      group.step(appendReply({ from, ...route }, { index: 2, toBoot: 2, lastIndex: 2, lastTerm: 2 }));
+    for (const id of ['A', 'B', 'C']) expect(group.storage(id).term(2)).toBe(2);
     expect(group.core('A').commitIndex).toBe(0);
-    group.step(
-      appendReply({ from: 'B', ...route }, { index: 3, toBoot: 2, lastIndex: 3, lastTerm: 4 }),
-    );
+    group.settle(({ to, from }) => to !== 'C' && from !== 'C');
     expect(group.core('A').commitIndex).toBe(0);
-    group.step(
-      appendReply({ from: 'C', ...route }, { index: 3, toBoot: 2, lastIndex: 3, lastTerm: 4 }),
-    );
+    group.settle();
     expect(group.core('A').commitIndex).toBe(3);
   });
 
@@ -84,14 +75,15 @@ describe('an entry', () => {
 
   it('counts only for the life that sent it: an answer to an older one commits nothing', () => {
     const group = groupLedBy('A');
+    group.isolate('C');
     group.propose('A');
-    group.withhold();
+    group.settle(({ type }) => type === 'append');
+    const [acknowledgement] = group.withhold();
     group.restart('A');
-    group.read('A');
-    const fields = { index: 2, lastIndex: 2, lastTerm: 1, readPosition: 1 };
-    group.step(appendReply({ from: 'B', to: 'A', term: 1 }, { ...fields, toBoot: 1 }));
+    if (acknowledgement) group.step(acknowledgement);
     expect(group.core('A').commitIndex).toBe(1);
-    group.step(appendReply({ from: 'B', to: 'A', term: 1 }, { ...fields, toBoot: 2 }));
+    group.read('A');
+    group.settle();
     expect(group.core('A').commitIndex).toBe(2);
   });
 
@@ -123,7 +115,7 @@ describe('what is handed out for applying', () => {
     group.restart('A');
     group.tick('A');
     expect(group.storage('A').applied).toBe(6);
-    group.pass(1);
+    group.pass(100);
     expect(group.storage('A').applied).toBe(10);
     expect(group.isAtRest).toBe(true);
   });

@@ -111,8 +111,7 @@ describe('an election', () => {
 
   it('counts each voter once, and nobody who is none', () => {
     const group = candidate('ABCDE');
-    for (const from of ['B', 'B', 'B', 'X', 'Y'])
-      group.step(voteReply({ from, to: 'A', term: 1 }));
+    for (const from of ['B', 'B', 'B', 'X', 'Y']) group.step(voteReply({ from, to: 'A', term: 1 }));
     expect(group.core('A').role).toBe('candidate');
   });
 

@@ -20,7 +20,11 @@ describe('the cache of the log', () => {
     const size = 1024 * 1024;
     const route = { from: 'B' as MemberId, to: 'A' as MemberId, boot: 1, term: 1 };
     for (let index = 1; index <= 6; index += 1) {
-      const entry: Entry = { index, term: 1, payload: { type: 'data', data: new Uint8Array(size) } };
+      const entry: Entry = {
+        index,
+        term: 1,
+        payload: { type: 'data', data: new Uint8Array(size) },
+      };
       core.step(
         {
           ...route,

@@ -117,7 +117,10 @@ export class Checks {
     if (!life.superseded)
       assert(core.lastIndex === storage.lastIndex, `${id}: core and storage differ`);
     this.checkCommitted(life, storage, before);
-    assert(!life.stoodDown || core.role === 'follower', `${id}: campaigns or leads, and cannot apply`);
+    assert(
+      !life.stoodDown || core.role === 'follower',
+      `${id}: campaigns or leads, and cannot apply`,
+    );
     if (core.role === 'leader') this.checkLeader(life, storage, effects, before);
     for (const message of effects.messages) this.checkMessage(life, storage, message);
   }
