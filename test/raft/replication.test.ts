@@ -3,9 +3,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/raft/state.ts';
-import { groupLedBy } from './support/group.ts';
+import { Group, groupLedBy } from './support/group.ts';
 
-const { electionTimeoutMs } = defaultSettings;
+const { electionTimeoutMs, retransmitMs } = defaultSettings;
 
 describe('lost messages', () => {
   it('a lost probe never makes the leader send what the follower holds already', () => {
@@ -68,5 +68,156 @@ describe('stepping down', () => {
     group.pass(1);
     expect(group.core('A').role).toBe('follower');
     expect(group.core('A').term).toBe(1);
+  });
+});
+
+describe('the window', () => {
+  const settings = { inflightMessagesMax: 3, appendEntriesMax: 2 };
+  const appendsTo = (group: Group, to: string) =>
+    group.sent.filter((message) => message.type === 'append' && message.to === to);
+
+  it('bounds the appends under way, and each acknowledgement makes room for one', () => {
+    const group = groupLedBy('A', { settings });
+    for (let at = 0; at < 6; at += 1) group.propose('A');
+    expect(appendsTo(group, 'B').length).toBe(3);
+    const [first] = group.withhold(({ to }) => to === 'B');
+    if (first) group.step(first);
+    group.settle(({ to, from }) => to === 'A' && from === 'B');
+    // What waited goes together, as far as one append may carry it.
+    expect(appendsTo(group, 'B').at(-1)).toMatchObject({ prevIndex: 4 });
+    expect(appendsTo(group, 'B').length).toBe(4);
+  });
+
+  it('bounds their bytes too', () => {
+    const group = groupLedBy('A', { settings: { inflightBytesMax: 10 } });
+    for (let at = 0; at < 5; at += 1) group.propose('A', 'seven77');
+    expect(appendsTo(group, 'B').length).toBe(2);
+  });
+
+  it('that is lost as a whole is sent again after one retransmission time', () => {
+    const group = groupLedBy('A', { settings });
+    for (let at = 0; at < 6; at += 1) group.propose('A');
+    group.withhold();
+    group.pass(retransmitMs);
+    group.pass(10);
+    expect(group.logOf('B')).toBe(group.logOf('A'));
+    expect(group.core('A').commitIndex).toBe(7);
+  });
+
+  it('is one append to a follower that is being probed', () => {
+    const group = new Group();
+    group.suspect('A');
+    group.settle(({ type }) => type !== 'append');
+    for (let at = 0; at < 3; at += 1) group.propose('A');
+    expect(appendsTo(group, 'B').length).toBe(1);
+    group.settle();
+    expect(group.logOf('B')).toBe(group.logOf('A'));
+  });
+
+  it('is probed anew by a new life of the follower, which lost what was under way', () => {
+    const group = groupLedBy('A');
+    group.suspect('B');
+    group.settle();
+    group.propose('A');
+    group.withhold(({ to }) => to === 'B');
+    group.restart('B');
+    group.suspect('B');
+    group.settle();
+    expect(group.logOf('B')).toBe(group.logOf('A'));
+  });
+});
+
+describe('an append', () => {
+  it('goes to all others at once, with the entry before it and the commit index', () => {
+    const group = groupLedBy('A', { voters: 'ABCD', learners: 'E' });
+    group.propose('A');
+    expect(group.sent.map(({ to }) => to)).toEqual(['B', 'C', 'D', 'E']);
+    for (const message of group.sent)
+      expect(message).toMatchObject({ prevIndex: 1, prevTerm: 1, commit: 1 });
+  });
+
+  it('carries the commit of the one before, so that a stream needs no notices', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.propose('A');
+    expect(group.sent.at(-1)).toMatchObject({ type: 'append', commit: 2 });
+    group.settle();
+    expect(group.core('B').commitIndex).toBe(2);
+  });
+
+  it.each(['lost', 'repeated', 'reversed'])('may be %s: the logs become equal', (fate) => {
+    const group = groupLedBy('A');
+    for (let at = 0; at < 3; at += 1) group.propose('A');
+    const toB = group.withhold(({ to }) => to === 'B');
+    if (fate === 'repeated') for (const message of [...toB, ...toB]) group.step(message);
+    if (fate === 'reversed') for (const message of toB.reverse()) group.step(message);
+    group.pass(3_000);
+    expect(group.logOf('B')).toBe(group.logOf('A'));
+    expect(group.core('B').commitIndex).toBe(4);
+    expect(group.isAtRest).toBe(true);
+  });
+
+  it('of the last commit may be lost: the notice is repeated', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.loses = ({ type, to }) => type === 'append' && to === 'B';
+    group.pass(defaultSettings.commitNoticeMs);
+    expect(group.core('B').commitIndex).toBe(1);
+    group.loses = () => false;
+    group.pass(retransmitMs);
+    expect(group.core('B').commitIndex).toBe(2);
+  });
+});
+
+describe('a log that differs', () => {
+  const leader = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
+  it.each([
+    ['a: one missing', [1, 1, 1, 4, 4, 5, 5, 6, 6]],
+    ['b: many missing', [1, 1, 1, 4]],
+    ['c: one too many', [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6]],
+    ['d: a later term too many', [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7]],
+    ['e: an uncommitted end', [1, 1, 1, 4, 4, 4, 4]],
+    ['f: whole terms of its own', [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3]],
+    ['nothing', []],
+  ])('becomes the leader’s (figure 7, %s)', (_, terms) => {
+    const group = new Group({
+      start: {
+        A: { terms: leader, term: 8 },
+        B: { terms, term: 8 },
+        C: { terms: [1, 1, 1, 4], term: 8 },
+      },
+    });
+    group.suspect('A');
+    group.pass(3_000);
+    expect(group.core('A').role).toBe('leader');
+    expect(group.logOf('B')).toBe(group.logOf('A'));
+    // At most one refusal for each term in which they differ (fast backtracking).
+    const refusals = group.sent.filter(
+      (message) => message.type === 'appendReply' && message.from === 'B' && !message.ok,
+    );
+    expect(refusals.length).toBeLessThanOrEqual(3);
+  });
+
+  it.each([
+    // From etcd's table: leader, follower, refusals.
+    ['1,3,3,3,5,5,5,5,5', '1,1,1,1,2,2', 1],
+    ['1,3,3,3,5,5,5,5,5', '1,1,1,1,2,2,2,2', 1],
+    ['1,1,1,1,1,1', '1,1,1,2,2,2', 1],
+    ['2,2,2,4,4', '2,2,2,3,3,3,3', 1],
+    ['1,1,1,3,3,3', '1,1,1,2,2,2', 1],
+    ['1,4,4,4,4', '1,2,2,3,3', 1],
+  ])('of the leader [%s] and the follower [%s] takes %i refusal', (leads, follows, expected) => {
+    const terms = (text: string) => text.split(',').map(Number);
+    const start = { A: { terms: terms(leads), term: 9 }, B: { terms: terms(follows), term: 9 } };
+    const group = new Group({ start: { ...start, C: { terms: [], term: 9 } } });
+    group.suspect('A');
+    group.settle();
+    const refusals = group.sent.filter(
+      (message) => message.type === 'appendReply' && message.from === 'B' && !message.ok,
+    );
+    expect(refusals.length).toBe(expected);
+    expect(group.logOf('B')).toBe(group.logOf('A'));
   });
 });
