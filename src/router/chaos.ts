@@ -28,8 +28,8 @@ export async function serveChaos(
   const stub = memberStub(env, tenant, place);
   try {
     if (fault === 'evict') return await evict(stub);
-    const reply = await within(answerWithinMs, (signal) =>
-      stub.fetch(`${memberPaths.chaos}?do=${fault}`, { method: 'POST', signal }),
+    const reply = await within(answerWithinMs, () =>
+      stub.fetch(`${memberPaths.chaos}?do=${fault}`, { method: 'POST' }),
     );
     return plainText(await reply.text(), reply.status);
   } catch (error) {

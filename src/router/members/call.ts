@@ -55,9 +55,9 @@ export function memberStub(env: RouterEnv, tenant: string, place: number): Durab
 export async function callMember(attempt: Attempt): Promise<MemberAnswer> {
   const body = encode(attempt);
   try {
-    const bytes = await within(attempt.timeoutMs, async (signal) => {
+    const bytes = await within(attempt.timeoutMs, async () => {
       const stub = memberStub(attempt.env, attempt.tenant, attempt.place);
-      const reply = await stub.fetch(memberPaths.client, { method: 'POST', body, signal });
+      const reply = await stub.fetch(memberPaths.client, { method: 'POST', body });
       if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
       return new Uint8Array(await reply.arrayBuffer());
     });

@@ -50,8 +50,8 @@ async function askOne(
   place: number,
 ): Promise<MemberStatus | Unreachable> {
   try {
-    return await within(answerWithinMs, async (signal) => {
-      const reply = await memberStub(env, tenant, place).fetch(memberPaths.status, { signal });
+    return await within(answerWithinMs, async () => {
+      const reply = await memberStub(env, tenant, place).fetch(memberPaths.status);
       if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
       return (await reply.json()) as MemberStatus;
     });
