@@ -19,7 +19,7 @@ export class DurableObjectSql implements Sql {
 
   all(query: string, ...bindings: SqlValue[]): Row[] {
     const cursor = this.storage.exec(query, ...bindings);
-    const rows = cursor.raw().toArray().map(toRow);
+    const rows = Array.from(cursor.raw(), toRow);
     this.count(cursor);
     return rows;
   }
