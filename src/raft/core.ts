@@ -11,7 +11,7 @@ import { armLag, nextDeadline, tick } from './deadlines.ts';
 import { becomeFollower, onPreVote, onVote, onVoteReply, trustedLeader } from './election.ts';
 import { answerOldLeader, onAppend } from './follower.ts';
 import { payloadBytes } from './log.ts';
-import { confirmReads, onReadRequest, startRead } from './reads.ts';
+import { confirmReads, onReadRequest, startLocalRead } from './reads.ts';
 import {
   advanceCommit,
   appendOwn,
@@ -99,7 +99,7 @@ export class RaftCore {
   readIndex(id: number, now: Millis): boolean {
     const { state } = this;
     this.advance(now);
-    return state.role.type === 'leader' && startRead(state, state.role, id, null);
+    return state.role.type === 'leader' && startLocalRead(state, state.role, id);
   }
 
   /** Somebody could not reach the leader of `term` (0: knows none). */

@@ -12,14 +12,22 @@ import { configurationOf, send } from './state.ts';
 import type { MemberId, Message, ReadRequest } from './types.ts';
 import { invariant } from './types.ts';
 
+/** A member has one request under way and repeats it when it is late; older ones are forgotten. */
+const requestsPerMemberMax = 8;
+
 /** False: too many reads wait already. The caller has checked that this member leads. */
-export function startRead(
+export function startLocalRead(state: State, role: Leader, id: number): boolean {
+  if (role.pendingReads.length >= state.settings.pendingReadsMax) return false;
+  startRead(state, role, id, null);
+  return true;
+}
+
+function startRead(
   state: State,
   role: Leader,
   id: number,
   requester: PendingRead['requester'],
-): boolean {
-  if (role.pendingReads.length >= state.settings.pendingReadsMax) return false;
+): void {
   // A position that has left already cannot confirm a read that begins now.
   if (role.positionSent) {
     role.readPosition += 1;
@@ -28,7 +36,6 @@ export function startRead(
   role.pendingReads.push({ position: role.readPosition, index: null, requester, id });
   wake(state, role);
   fixIndexes(state, role);
-  return true;
 }
 
 /** The read's index is the commit index when it came, but not before the barrier is committed. */
@@ -107,11 +114,20 @@ export function onReadRequest(state: State, message: Message & ReadRequest): voi
     message.lastTerm < state.term || message.lastIndex <= state.log.lastIndex,
     'a member holds an entry of this term that its leader has lost',
   );
-  if (!startRead(state, role, message.id, requester)) answer(state, requester, message.id, null);
+  // Never refused for want of room: a busy leader would be taken for none, and its members would
+  // all suspect it.
+  forgetOldest(role, message.from);
+  startRead(state, role, message.id, requester);
   // It is not contact (rule 9), but it shows that the sender lives: one that lacks entries gets
   // them at once, at rest or not (rule 10).
   const progress = role.progress.get(message.from);
   if (progress) progress.onRepairList = false;
+}
+
+function forgetOldest(role: Leader, member: MemberId): void {
+  const isOf = (read: PendingRead) => read.requester?.id === member;
+  if (role.pendingReads.filter(isOf).length < requestsPerMemberMax) return;
+  role.pendingReads.splice(role.pendingReads.findIndex(isOf), 1);
 }
 
 /** This member leads no more: what it had not confirmed it cannot serve. */
