@@ -45,7 +45,9 @@ describe('the value of a quorum', () => {
     ['ABC', 'ABD', 'A5 B5', 5],
     ['A', 'BCD', 'A5 B2 C3 D4', 3],
   ])('of {%s}+{%s} with %s is %i', (voters, outgoing, text, expected) => {
-    const values = new Map(text.split(' ').map((one) => [one[0] as MemberId, Number(one.slice(1))]));
+    const values = new Map(
+      text.split(' ').map((one) => [one[0] as MemberId, Number(one.slice(1))]),
+    );
     const valueFor = (id: MemberId) => values.get(id) ?? 0;
     expect(quorumValue(configuration(voters, outgoing), valueFor)).toBe(expected);
     expect(quorumValue(configuration(outgoing || voters, voters), valueFor)).toBe(expected);
@@ -57,7 +59,9 @@ describe('the value of a quorum', () => {
   });
 
   it('ignores learners', () => {
-    expect(quorumValue(configuration('ABC', '', 'DE'), (id) => ('DE'.includes(id) ? 9 : 1))).toBe(1);
+    expect(quorumValue(configuration('ABC', '', 'DE'), (id) => ('DE'.includes(id) ? 9 : 1))).toBe(
+      1,
+    );
   });
 
   it('is what a naive count finds, also with a half that is empty, equal or swapped', () => {
@@ -72,7 +76,9 @@ describe('the value of a quorum', () => {
       expect(quorumValue(joint, valueFor)).toBe(expected);
       const { voters, outgoing } = joint;
       if (outgoing.length > 0)
-        expect(quorumValue({ ...joint, voters: outgoing, outgoing: voters }, valueFor)).toBe(expected);
+        expect(quorumValue({ ...joint, voters: outgoing, outgoing: voters }, valueFor)).toBe(
+          expected,
+        );
       const simple = naiveValue({ ...joint, outgoing: [] }, values);
       expect(quorumValue({ ...joint, outgoing: voters }, valueFor)).toBe(simple);
       // Acknowledgements that are behind the result may be lower still.
@@ -97,7 +103,8 @@ describe('the outcome of a vote', () => {
     ['ABC', 'CDE', '+A +B +C -D -E', 'lost'],
   ])('of {%s}+{%s} with [%s] is %s', (voters, outgoing, text, expected) => {
     const votes = new Map<MemberId, boolean>();
-    for (const one of text.split(' ').filter(Boolean)) votes.set(one[1] as MemberId, one[0] === '+');
+    for (const one of text.split(' ').filter(Boolean))
+      votes.set(one[1] as MemberId, one[0] === '+');
     expect(voteOutcome(configuration(voters, outgoing), votes)).toBe(expected);
   });
 });

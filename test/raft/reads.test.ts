@@ -176,6 +176,20 @@ describe('a read request', () => {
     expect(group.granted).toEqual([]);
   });
 
+  it('is never refused for want of room: a busy leader is not a dead one', () => {
+    const group = groupLedBy('A', { voters: 'ABCDE', settings: { pendingReadsMax: 1 } });
+    group.read('A');
+    group.withhold();
+    for (const from of ['B', 'C', 'D', 'E'])
+      for (let id = 1; id <= 10; id += 1)
+        group.step(readRequest({ from, to: 'A', term: 1 }, { id, lastIndex: 1, lastTerm: 1 }));
+    group.pass(1_000);
+    const replies = group.sent.filter((message) => message.type === 'readReply');
+    // Of each member the newest few, and so the one that it still waits for.
+    expect(replies.length).toBe(4 * 8);
+    expect(replies.every((message) => message.type === 'readReply' && !message.refused)).toBe(true);
+  });
+
   it('is refused by who does not lead', () => {
     const group = new Group();
     group.step(readRequest({ from: 'B', to: 'A', term: 0 }));

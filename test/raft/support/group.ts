@@ -8,7 +8,14 @@ import type { Configuration } from '../../../src/raft/configuration.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import { type ProposeResult, RaftCore } from '../../../src/raft/core.ts';
 import type { Settings } from '../../../src/raft/state.ts';
-import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
+import type {
+  Effects,
+  Entry,
+  LogIndex,
+  LogReader,
+  MemberId,
+  Message,
+} from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
 import { Checks, describe } from './checks.ts';
 import { entry } from './messages.ts';
@@ -299,13 +306,8 @@ export class Group {
     if (life.ended) return;
     const before = this.checks.before(life);
     const storage = this.storage(life.id);
-    input(life.core);
-    const effects = life.core.take();
-    if (life.superseded && writes(effects, life)) {
-      // Storage access shows that another life owns it: this one ends, its turn never was.
-      life.ended = true;
-      return;
-    }
+    const effects = this.runCore(life, input);
+    if (!effects) return;
     this.checks.persists(life.id, storage, effects);
     storage.persist(effects);
     if (effects.messages.length > 0 && !life.bootSaved) {
@@ -321,6 +323,19 @@ export class Group {
       this.granted.push({ by: life.id, id, index });
     }
     this.dropped.push(...effects.droppedReads);
+  }
+
+  /** Null when the turn of a superseded life touched storage: it ends, and the turn never was. */
+  private runCore(life: Life, input: (core: RaftCore) => void): Effects | null {
+    try {
+      input(life.core);
+      const effects = life.core.take();
+      if (!life.superseded || !writes(effects, life)) return effects;
+    } catch (error) {
+      if (!life.superseded) throw error;
+    }
+    life.ended = true;
+    return null;
   }
 
   private apply(life: Life, storage: Storage, committed: readonly Entry[]): void {
@@ -352,16 +367,34 @@ export class Group {
   private begin(id: MemberId): void {
     const storage = this.storage(id);
     const boot = storage.boot + 1;
-    const config = { self: id, bootState: storage.bootState(), log: storage };
-    const core = new RaftCore(
-      { ...config, settings: this.settings },
-      boot,
-      () => this.random.next(),
-      this.now,
-    );
-    const flags = { superseded: false, ended: false, bootSaved: false, stoodDown: false };
-    this.lives.set(id, { id, boot, core, ...flags });
+    const owner = { superseded: false };
+    const config = {
+      self: id,
+      bootState: storage.bootState(),
+      log: ownedReader(storage, owner),
+      settings: this.settings,
+    };
+    const core = new RaftCore(config, boot, () => this.random.next(), this.now);
+    const flags = { ended: false, bootSaved: false, stoodDown: false };
+    this.lives.set(id, Object.assign(owner, { id, boot, core, ...flags }));
   }
+}
+
+/** A superseded life that reads finds out as well as one that writes. */
+function ownedReader(storage: Storage, owner: { superseded: boolean }): LogReader {
+  const check = () => {
+    if (owner.superseded) throw new Error('storage belongs to another life');
+  };
+  return {
+    term: (index) => {
+      check();
+      return storage.term(index);
+    },
+    entries: (from, to, maxBytes, maxCount) => {
+      check();
+      return storage.entries(from, to, maxBytes, maxCount);
+    },
+  };
 }
 
 function startingStorage(configuration: Configuration, start: Start): Storage {
