@@ -431,6 +431,8 @@ export function groupLedBy(name: string, options: GroupOptions = {}): Group {
   if (!group.pass(20_000, () => group.core(name).role === 'leader'))
     throw new Error(`${name} does not lead`);
   group.pass(20_000, () => group.isAtRest);
+  // Long enough ago that nobody trusts it for having heard of it.
+  group.now += 1_000;
   group.sent = [];
   return group;
 }

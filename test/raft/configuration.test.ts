@@ -1,0 +1,115 @@
+/**
+ * Who counts: joint configurations, learners, and configurations in the log (thesis 4.1 to 4.3).
+ */
+import { describe, expect, it } from 'vitest';
+import type { Configuration } from '../../src/raft/configuration.ts';
+import { Group, groupLedBy, members } from './support/group.ts';
+import { append, entries } from './support/messages.ts';
+
+describe('a joint configuration', () => {
+  const joint = { voters: 'ABC', outgoing: 'CDE' };
+
+  it('elects with a majority of both halves and not with one', () => {
+    const group = new Group(joint);
+    group.isolate('D', 'E');
+    group.suspect('A');
+    group.pass(5_000);
+    expect(group.core('A').role).not.toBe('leader');
+    group.heal();
+    group.isolate('B', 'E');
+    group.suspect('A');
+    expect(group.pass(5_000, () => group.core('A').role === 'leader')).toBe(true);
+  });
+
+  it('commits with a majority of both halves and not with one', () => {
+    const group = groupLedBy('A', joint);
+    group.isolate('D', 'E');
+    group.propose('A');
+    group.settle();
+    expect(group.core('A').commitIndex).toBe(1);
+    group.heal();
+    group.pass(400);
+    expect(group.core('A').commitIndex).toBe(2);
+  });
+
+  it('keeps its leader in office only with a majority of both halves', () => {
+    const group = groupLedBy('A', joint);
+    group.isolate('D', 'E');
+    group.propose('A');
+    group.pass(1_000);
+    expect(group.core('A').role).toBe('follower');
+  });
+});
+
+describe('a learner', () => {
+  it('receives the log and the commit, and rests with the group', () => {
+    const group = groupLedBy('A', { voters: 'ABC', learners: 'D' });
+    group.propose('A', 'all');
+    group.pass(1_000);
+    expect(group.logOf('D')).toBe(group.logOf('A'));
+    expect(group.storage('D').applied).toBe(2);
+    expect(group.isAtRest).toBe(true);
+  });
+
+  it('never campaigns, whatever it suspects', () => {
+    const group = new Group({ voters: 'ABC', learners: 'D' });
+    group.suspect('D');
+    group.pass(60_000);
+    expect(group.sent.filter(({ from }) => from === 'D')).toEqual([]);
+    expect(group.isAtRest).toBe(true);
+  });
+
+  it('may check the leader for somebody, without counting for it', () => {
+    const group = groupLedBy('A', { voters: 'ABC', learners: 'D' });
+    group.isolate('B', 'C');
+    group.suspect('D');
+    group.settle();
+    expect(group.core('D').isSuspecting).toBe(true);
+    group.heal();
+    expect(group.pass(5_000, () => !group.core('D').isSuspecting)).toBe(true);
+  });
+});
+
+describe('a configuration in the log', () => {
+  const next: Configuration = {
+    voters: members('ABCDE'),
+    outgoing: members('ABC'),
+    learners: [],
+  };
+  const entry = {
+    index: 1,
+    term: 1,
+    payload: { type: 'configuration', configuration: next },
+  } as const;
+  const route = { from: 'B', to: 'A', term: 1 };
+
+  it('counts from the moment it is appended, also after a restart', () => {
+    const group = new Group();
+    group.step(append(route, { entries: [entry] }));
+    expect(group.core('A').commitIndex).toBe(0);
+    expect(group.core('A').configuration).toEqual(next);
+    group.restart('A');
+    expect(group.core('A').configuration).toEqual(next);
+  });
+
+  it('is rolled back with its entry, also after a restart', () => {
+    const group = new Group();
+    group.step(append(route, { entries: [entry] }));
+    group.step(append({ from: 'C', to: 'A', term: 2 }, { entries: entries(1, 2) }));
+    expect(group.core('A').configuration).toEqual(group.configuration);
+    group.restart('A');
+    expect(group.core('A').configuration).toEqual(group.configuration);
+  });
+
+  it('decides who is asked for votes, and how many are enough', () => {
+    const group = new Group({ voters: 'ABC', learners: 'DE' });
+    group.step(append(route, { entries: [entry] }));
+    group.isolate('B');
+    group.suspect('A');
+    group.pass(5_000, () => group.core('A').role === 'candidate');
+    const asked = group.sent.filter(({ type }) => type === 'preVote').map(({ to }) => to);
+    expect(asked).toEqual(['B', 'C', 'D', 'E']);
+    expect(group.pass(5_000, () => group.core('A').role === 'leader')).toBe(true);
+    expect(group.core('A').configuration).toEqual(next);
+  });
+});
