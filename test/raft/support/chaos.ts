@@ -78,7 +78,7 @@ export class Chaos {
     const id = random.pick(group.ids);
     const dice = random.integer(1, 100);
     if (dice > 60 && dice <= 79 && random.next() > this.load) this.network();
-    else if (dice <= 40) this.network();
+    else if (dice <= 48) this.network();
     else if (dice <= 60) this.time(id);
     else if (dice <= 70) {
       const name = random.next() < 0.8 ? (this.leader() ?? id) : id;
@@ -93,6 +93,7 @@ export class Chaos {
       this.trace(`suspect at ${id}`);
       group.suspect(id);
     } else if (dice <= 91) this.links();
+    else if (dice <= 94) this.coup();
     else this.lives(id);
   }
 
@@ -146,6 +147,24 @@ export class Chaos {
     else if (dice <= 6) group.isolate(random.pick(group.ids));
     else if (dice <= 7) group.isolate(...group.ids.filter(() => random.next() < 0.5));
     else group.cutLink(random.pick(group.ids), random.pick(group.ids));
+  }
+
+  /** The others elect while the leader is cut off, unaware; its messages are late, or lost. */
+  private coup(): void {
+    const { group, random } = this;
+    const old = this.leader() ?? random.pick(group.ids);
+    const late = group.withhold(({ from, to }) => from === old || to === old);
+    group.isolate(old);
+    const entry = random.pick(group.ids);
+    this.trace(`coup against ${old} by ${entry}`);
+    group.suspect(entry);
+    group.pass(random.pick([500, 1_500, 3_000]), () => this.isReplaced(old));
+    if (random.next() < 0.7) group.heal();
+    if (random.next() < 0.7) group.pool.push(...late.filter((message) => !group.isCut(message)));
+  }
+
+  private isReplaced(old: string): boolean {
+    return this.group.ids.some((id) => id !== old && this.group.core(id).role === 'leader');
   }
 
   private lives(id: MemberId): void {
@@ -228,7 +247,7 @@ export class Chaos {
   }
 }
 
-export function runChaos(seed: number, { steps = 300, trace }: ChaosOptions = {}): Chaos {
+export function runChaos(seed: number, { steps = 400, trace }: ChaosOptions = {}): Chaos {
   const chaos = new Chaos(seed, trace);
   chaos.disturb(steps);
   chaos.recover();
