@@ -21,7 +21,6 @@ import { countRequest } from './metrics/counters.ts';
 import { serveMetrics } from './metrics/metrics.ts';
 import { problem } from './rest/problems.ts';
 import { serveRest } from './rest/routes.ts';
-import { addTxnRoute } from './rest/txn-route.ts';
 
 export type RouterApp = Hono<{ Bindings: RouterEnv }>;
 type Ctx = Context<{ Bindings: RouterEnv }>;
@@ -94,10 +93,6 @@ function addEtcdRoutes(app: RouterApp, prefix: string): void {
 }
 
 function addRestRoutes(app: RouterApp, prefix: string): void {
-  addTxnRoute(app, `${prefix}/v1/txn`, (c) => {
-    const refused = refuse(restSurface, c);
-    return refused ?? { tenant: split(c.req.path).tenant };
-  });
   const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path);
   app.all(`${prefix}/v1/*`, closed(restSurface, serve));
 }

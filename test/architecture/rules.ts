@@ -12,7 +12,7 @@ export interface Layer {
 }
 
 const protobuf = ['@bufbuild/protobuf', '@bufbuild/protobuf/*'];
-const hono = ['hono', 'hono/*', '@hono/standard-validator', 'valibot'];
+const hono = ['hono', 'hono/*', 'valibot'];
 
 /** docs of the layout: "raft imports nothing; kv imports api; ... index.ts ties them". */
 export const layers: Readonly<Record<string, Layer>> = {

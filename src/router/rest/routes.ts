@@ -10,6 +10,8 @@ import { list, listParams } from './list.ts';
 import { Params } from './params.ts';
 import { problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
+import { runTxn, txnParams } from './txn.ts';
+import { readTxnBody } from './txn-body.ts';
 import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
 
 const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
@@ -29,7 +31,7 @@ export async function serveRest(
       case '/v1/status':
         return serveStatus(request, env, tenant);
       case '/v1/txn':
-        return methodNotAllowed(request, 'POST, OPTIONS');
+        return serveTxn(request, env, tenant);
       default:
         return problem('not-found', `nothing is at ${path.slice(0, 200)}`);
     }
@@ -37,7 +39,7 @@ export async function serveRest(
 }
 
 /** Runs `serve`; what it refuses becomes the answer. */
-export async function refusable(serve: () => Response | Promise<Response>): Promise<Response> {
+async function refusable(serve: () => Response | Promise<Response>): Promise<Response> {
   try {
     return await serve();
   } catch (error) {
@@ -46,7 +48,7 @@ export async function refusable(serve: () => Response | Promise<Response>): Prom
   }
 }
 
-export function methodNotAllowed(request: Request, allow: string): Response {
+function methodNotAllowed(request: Request, allow: string): Response {
   const detail = `${request.method} is not offered here`;
   return problem('method-not-allowed', detail, { headers: { allow } });
 }
@@ -83,6 +85,13 @@ function serveKey(
     default:
       return readKey(call, key, params);
   }
+}
+
+async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
+  if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
+  const params = new Params(request, txnParams);
+  const call = startCall(request, env, tenant, params.timeoutMs());
+  return runTxn(call, await readTxnBody(call));
 }
 
 function namesKey(request: Request): boolean {

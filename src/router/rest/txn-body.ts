@@ -1,0 +1,51 @@
+/**
+ * The body of POST /v1/txn: read within its bounds, then validated. Whatever its Content-Type says
+ * it is taken as JSON, as /v3 does, so that `curl -d` works as it stands.
+ */
+import * as v from 'valibot';
+import { maxMessageBytes } from '../../api/limits.ts';
+import { BadJson, decodeText } from '../etcd/json-text.ts';
+import { readBody } from '../http/body.ts';
+import type { Call } from './call.ts';
+import { Refusal } from './problems.ts';
+import { type TxnBody, txnSchema } from './txn-schema.ts';
+
+/** Base64 in JSON makes a third more of the largest message. */
+const bodyBytesMax = 2 * maxMessageBytes;
+
+export async function readTxnBody(call: Call): Promise<TxnBody> {
+  const result = v.safeParse(txnSchema, parse(await readText(call)));
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const at = v.getDotPath(issue);
+  throw new Refusal('bad-request', `${at === null ? '' : `${at}: `}${issue.message}`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Refusal('bad-request', `the body is not JSON: ${(error as Error).message}`);
+  }
+}
+
+async function readText(call: Call): Promise<string> {
+  const body = await readBody(call.request, bodyBytesMax, call.deadline);
+  switch (body.kind) {
+    case 'tooLarge':
+      throw new Refusal('txn-too-large', `${body.size} bytes of JSON`);
+    case 'late':
+      throw new Refusal('request-timeout', 'the body did not come before the deadline');
+    case 'broken':
+      throw new Refusal('bad-request', 'the body ended too early');
+    case 'bytes':
+      try {
+        return decodeText(body.bytes);
+      } catch (error) {
+        if (!(error instanceof BadJson)) throw error;
+        throw new Refusal('bad-request', 'the body is not UTF-8');
+      }
+    default:
+      return body satisfies never;
+  }
+}
