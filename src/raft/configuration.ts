@@ -12,16 +12,8 @@ export interface Configuration {
   readonly learners: readonly MemberId[];
 }
 
-export function isJoint(configuration: Configuration): boolean {
-  return configuration.outgoing.length > 0;
-}
-
 export function isVoter(configuration: Configuration, id: MemberId): boolean {
   return configuration.voters.includes(id) || configuration.outgoing.includes(id);
-}
-
-export function isMember(configuration: Configuration, id: MemberId): boolean {
-  return isVoter(configuration, id) || configuration.learners.includes(id);
 }
 
 /** Every member once, voters first, in the order of the configuration. */

@@ -268,5 +268,3 @@ function releaseUncommitted(role: Leader, entries: readonly Entry[]): void {
   for (const entry of entries)
     role.uncommittedBytes = Math.max(0, role.uncommittedBytes - payloadBytes(entry));
 }
-
-export type { Settings };
