@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Group, groupLedBy, type Start } from './support/group.ts';
+import { append, preVote, readRequest, vote } from './support/messages.ts';
 
 describe('resuming a term', () => {
   const ledTerm: Start = { terms: [1, 2], term: 2, vote: 'A', termLeader: 'A' };
@@ -101,6 +102,21 @@ describe('resuming a term', () => {
     group.settle();
     expect(group.core('A').term).toBe(1);
     expect(group.granted).toMatchObject([{ index: 11 }]);
+  });
+});
+
+describe('a life that was followed by another', () => {
+  it.each([
+    ['its vote request', vote({ from: 'B', to: 'A', term: 1, boot: 1 })],
+    ['its pre-vote', preVote({ from: 'B', to: 'A', term: 0, boot: 1 })],
+    ['its check of the leader', readRequest({ from: 'B', to: 'A', term: 0, boot: 1 })],
+    ['its append', append({ from: 'B', to: 'A', term: 1, boot: 1 })],
+  ])('is not heard any more: %s', (_, message) => {
+    const group = new Group();
+    group.step({ ...message, boot: 2 });
+    expect(group.sent.length).toBe(1);
+    group.step(message);
+    expect(group.sent.length).toBe(1);
   });
 });
 

@@ -112,7 +112,12 @@ export class Chaos {
       return;
     }
     this.trace(`${dice <= 8 ? 'deliver and keep' : 'deliver'} ${show(message)}`);
-    group.step(message);
+    // What one envelope carries arrives in one turn.
+    const together = random.next() < 0.2 ? group.pool.slice(at, at + 3) : [];
+    const others = together.filter((other) => other !== message && other.to === message.to);
+    group.pool = group.pool.filter((other) => !others.includes(other));
+    for (const other of others) this.trace(`  with ${show(other)}`);
+    group.step(message, ...others);
     while (group.pool.length > messagesUnderWayMax)
       group.pool.splice(random.integer(0, group.pool.length - 1), 1);
   }

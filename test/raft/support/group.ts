@@ -63,6 +63,9 @@ export interface GrantedRead {
   readonly index: LogIndex;
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: most inputs return nothing, and say so.
+type Input = (core: RaftCore) => Effects | void;
+
 /** More of them without time passing: somebody spins. */
 const turnsPerInstantMax = 5_000;
 
@@ -138,7 +141,10 @@ export class Group {
     let result: ProposeResult | null = null;
     const data = new TextEncoder().encode(text);
     this.turn(this.life(name), (core) => {
+      // As the host does: the first take() may commit what makes room for this one.
+      const effects = core.take();
       result = core.propose(data, this.now);
+      return effects;
     });
     return result ?? { ok: false, reason: 'notLeader' };
   }
@@ -175,12 +181,18 @@ export class Group {
     this.turn(this.life(name), (core) => core.tick(this.now));
   }
 
-  /** Gives a message to the life it is meant for; it may be in the pool or made by the test. */
-  step(message: Message): void {
-    const life = this.receiver(message);
+  /** Gives messages to the life they are meant for, in one turn; the pool does not matter. */
+  step(...messages: Message[]): void {
+    const [first] = messages;
+    const life = first && this.receiver(first);
     if (!life) return;
-    this.checks.readReplyArrives(life, message);
-    this.turn(life, (core) => core.step(message, this.now));
+    this.turn(life, (core) => {
+      for (const message of messages) {
+        if (this.receiver(message) !== life) continue;
+        this.checks.readReplyArrives(life, message);
+        core.step(message, this.now);
+      }
+    });
   }
 
   // The network.
@@ -302,7 +314,8 @@ export class Group {
     return old;
   }
 
-  turn(life: Life, input: (core: RaftCore) => void): void {
+  /** The input may return effects that it took itself: they belong to the same turn. */
+  turn(life: Life, input: Input): void {
     if (life.ended) return;
     const before = this.checks.before(life);
     const storage = this.storage(life.id);
@@ -326,10 +339,11 @@ export class Group {
   }
 
   /** Null when the turn of a superseded life touched storage: it ends, and the turn never was. */
-  private runCore(life: Life, input: (core: RaftCore) => void): Effects | null {
+  private runCore(life: Life, input: Input): Effects | null {
     try {
-      input(life.core);
-      const effects = life.core.take();
+      const first = input(life.core);
+      const last = life.core.take();
+      const effects = first ? join(first, last) : last;
       if (!life.superseded || !writes(effects, life)) return effects;
     } catch (error) {
       if (!life.superseded) throw error;
@@ -394,6 +408,18 @@ function ownedReader(storage: Storage, owner: { superseded: boolean }): LogReade
       check();
       return storage.entries(from, to, maxBytes, maxCount);
     },
+  };
+}
+
+function join(first: Effects, second: Effects): Effects {
+  return {
+    hardState: second.hardState ?? first.hardState,
+    truncateFrom: first.truncateFrom,
+    append: [...first.append, ...second.append],
+    messages: [...first.messages, ...second.messages],
+    committed: [...first.committed, ...second.committed],
+    reads: [...first.reads, ...second.reads],
+    droppedReads: [...first.droppedReads, ...second.droppedReads],
   };
 }
 
