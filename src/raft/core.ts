@@ -21,7 +21,7 @@ import {
   restartProgress,
   resumeLeader,
 } from './replication.ts';
-import type { CoreConfig, Leader, Settings, State } from './state.ts';
+import type { CoreConfig, Leader, State } from './state.ts';
 import { configurationOf, hardStateOf, mayCampaign, newState } from './state.ts';
 import { checkUnreachable, onReadReply, postponeCampaign, suspect } from './suspicion.ts';
 import type { Boot, Effects, Entry, LogIndex, MemberId, Message, Millis, Term } from './types.ts';
