@@ -3,8 +3,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/raft/state.ts';
-import { Group, groupLedBy, type Start } from './support/group.ts';
+import { Group, groupLedBy } from './support/group.ts';
 import { append, preVote, vote, voteReply } from './support/messages.ts';
+import type { Start } from './support/storage.ts';
 
 const { electionTimeoutMs } = defaultSettings;
 
@@ -17,6 +18,14 @@ function candidate(voters: string): Group {
     expect(group.core('A').role).toBe('candidate');
     group.withhold();
   }
+  return group;
+}
+
+/** A member that has just asked for pre-votes. */
+function asking(): Group {
+  const group = new Group();
+  group.suspect('A');
+  group.withhold();
   return group;
 }
 
@@ -148,6 +157,37 @@ describe('an election', () => {
     expect(Math.max(...times)).toBeLessThan(4 * electionTimeoutMs);
   });
 
+  it('in which the votes are split is followed by one that elects', () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const group = new Group({ voters: 'ABCD', seed, latencyMs: 1 });
+      // A and B become candidates of one term, with one vote each beside their own.
+      group.suspect('A');
+      group.suspect('B');
+      group.pass(150, () => group.core('B').role === 'preCandidate');
+      group.settle(({ type }) => type === 'preVote' || type === 'preVoteReply');
+      const isSplit = ({ from, to }: { from: string; to: string }) =>
+        ['AC', 'CA', 'BD', 'DB'].includes(from + to);
+      group.settle(isSplit);
+      group.withhold();
+      const isDone = () => group.ids.some((id) => group.core(id).role === 'leader');
+      expect(group.pass(6_000, isDone), `seed ${seed}`).toBe(true);
+    }
+  });
+
+  it('is won by the longer log once a partition heals, without a term for the shorter', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.propose('A', 'longer');
+    group.pass(100);
+    group.heal();
+    group.isolate('A');
+    group.suspect('C');
+    expect(group.pass(5_000, () => group.core('B').role === 'leader')).toBe(true);
+    group.pass(1_000);
+    expect(group.core('C').term).toBe(2);
+    expect(group.logOf('C')).toBe('1: 1:longer 2:');
+  });
+
   it('of a candidate ends with the append of a leader of its term', () => {
     const group = candidate('ABC');
     group.step(append({ from: 'B', to: 'A', term: 1 }));
@@ -155,9 +195,37 @@ describe('an election', () => {
   });
 });
 
+describe('a restart', () => {
+  it('emits nothing: no hard state, no entry, nothing to apply but what was not applied', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.pass(1_000);
+    for (const name of ['A', 'B']) {
+      group.restart(name);
+      expect(group.core(name).take()).toEqual({
+        hardState: null,
+        truncateFrom: null,
+        append: [],
+        messages: [],
+        committed: [],
+        reads: [],
+        droppedReads: [],
+      });
+    }
+  });
+
+  it('begins as a follower that knows no leader, but where to ask first', () => {
+    const group = groupLedBy('A');
+    group.restart('B');
+    const { role, leader, leaderHint } = group.core('B');
+    expect([role, leader, leaderHint]).toEqual(['follower', null, 'A']);
+  });
+});
+
 describe('a newer term', () => {
   const roles: readonly [string, () => Group][] = [
     ['follower', () => new Group()],
+    ['preCandidate', () => asking()],
     ['candidate', () => candidate('ABC')],
     ['leader', () => groupLedBy('A')],
   ];
@@ -201,6 +269,19 @@ describe('a pre-vote', () => {
     expect(group.storage('B').hardState).toEqual(before);
     expect(group.core('B').leader).toBe('A');
     expect(group.core('B').nextDeadline()).toBe(null);
+  });
+
+  it.each([
+    ['follower', () => new Group()],
+    ['candidate', () => candidate('ABC')],
+    ['preCandidate', () => asking()],
+  ])('is granted by a %s, which stays what it is', (role, make) => {
+    const group = make();
+    const { term } = group.core('A');
+    group.sent = [];
+    group.step(preVote({ from: 'B', to: 'A', term }));
+    expect(group.sent).toMatchObject([{ type: 'preVoteReply', granted: true }]);
+    expect([group.core('A').role, group.core('A').term]).toEqual([role, term]);
   });
 
   it('is granted to several who ask', () => {

@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/raft/state.ts';
 import type { Message } from '../../src/raft/types.ts';
+import { stateOf } from './support/checks.ts';
 import { Group, groupLedBy } from './support/group.ts';
 import { readRequest } from './support/messages.ts';
 
@@ -146,6 +147,7 @@ describe('a read', () => {
     group.settle();
     expect(group.granted.length).toBe(3);
     expect(group.sent.length).toBe(4);
+    expect(stateOf(group.core('A')).role).toMatchObject({ pendingReads: [] });
   });
 });
 

@@ -3,8 +3,9 @@
  * back in time does not (consensus-rules.md 13).
  */
 import { describe, expect, it } from 'vitest';
-import { Group, groupLedBy, type Start } from './support/group.ts';
+import { Group, groupLedBy } from './support/group.ts';
 import { append, preVote, readRequest, vote } from './support/messages.ts';
+import type { Start } from './support/storage.ts';
 
 describe('resuming a term', () => {
   const ledTerm: Start = { terms: [1, 2], term: 2, vote: 'A', termLeader: 'A' };

@@ -3,7 +3,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/raft/state.ts';
-import { Group, groupLedBy, type Start } from './support/group.ts';
+import { Group, groupLedBy } from './support/group.ts';
+import type { Start } from './support/storage.ts';
 
 const { checkTimeoutMs, electionTimeoutMs, staggerMs, suspicionTtlMs } = defaultSettings;
 

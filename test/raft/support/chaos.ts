@@ -160,6 +160,11 @@ export class Chaos {
     const old = this.leader() ?? random.pick(group.ids);
     const late = group.withhold(({ from, to }) => from === old || to === old);
     group.isolate(old);
+    // The old leader's log goes its own way.
+    for (let count = random.integer(0, 3); count > 0; count -= 1) {
+      this.proposals += 1;
+      group.propose(old, `${this.proposals}`);
+    }
     const entry = random.pick(group.ids);
     this.trace(`coup against ${old} by ${entry}`);
     group.suspect(entry);

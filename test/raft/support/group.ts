@@ -8,29 +8,12 @@ import type { Configuration } from '../../../src/raft/configuration.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import { type ProposeResult, RaftCore } from '../../../src/raft/core.ts';
 import type { Settings } from '../../../src/raft/state.ts';
-import type {
-  Effects,
-  Entry,
-  LogIndex,
-  LogReader,
-  MemberId,
-  Message,
-} from '../../../src/raft/types.ts';
+import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
 import { Checks, describe } from './checks.ts';
-import { entry } from './messages.ts';
-import { Storage } from './storage.ts';
-
-/** What a member's storage holds before the test begins. */
-export interface Start {
-  /** The terms of the entries from index 1 on. */
-  readonly terms?: readonly number[];
-  readonly term?: number;
-  readonly vote?: string;
-  readonly termLeader?: string;
-  readonly termLeaderBoot?: number;
-  readonly applied?: number;
-}
+import { join, writes } from './effects.ts';
+import { Network } from './network.ts';
+import { ownedReader, type Start, type Storage, startingStorage } from './storage.ts';
 
 export interface GroupOptions {
   readonly start?: Readonly<Record<string, Start>>;
@@ -74,38 +57,31 @@ export function members(names: string): MemberId[] {
   return [...names] as MemberId[];
 }
 
-export class Group {
+export class Group extends Network {
   now = 1_000;
-  readonly ids: readonly MemberId[];
   readonly configuration: Configuration;
-  /** Messages under way, oldest first. */
-  pool: Message[] = [];
-  /** Every message ever sent; tests count it and clear it. */
-  sent: Message[] = [];
   readonly granted: GrantedRead[] = [];
   readonly dropped: number[] = [];
   readonly zombies: Life[] = [];
   readonly checks = new Checks();
   readonly random: Random;
-  /** True: the link loses this message. */
-  loses: (message: Message) => boolean = () => false;
   private readonly lives = new Map<MemberId, Life>();
   private readonly storages = new Map<MemberId, Storage>();
   private readonly settings: Partial<Settings>;
   private readonly latencyMs: number;
-  private readonly cut = new Set<string>();
   private nextReadId = 1;
 
   constructor(options: GroupOptions = {}) {
-    this.configuration = {
+    const configuration = {
       voters: members(options.voters ?? 'ABC'),
       outgoing: members(options.outgoing ?? ''),
       learners: members(options.learners ?? ''),
     };
+    super(allMembers(configuration));
+    this.configuration = configuration;
     this.settings = options.settings ?? {};
     this.latencyMs = options.latencyMs ?? 0;
     this.random = new Random(options.seed ?? 1);
-    this.ids = allMembers(this.configuration);
     for (const id of this.ids) {
       this.storages.set(id, startingStorage(this.configuration, options.start?.[id] ?? {}));
       this.begin(id);
@@ -207,36 +183,6 @@ export class Group {
       this.step(message);
     }
     throw new Error('messages without end');
-  }
-
-  /** Takes what matches out of the pool, undelivered: lost, or for later. */
-  withhold(matches: (message: Message) => boolean = () => true): Message[] {
-    const held = this.pool.filter(matches);
-    this.pool = this.pool.filter((message) => !matches(message));
-    return held;
-  }
-
-  isolate(...names: string[]): void {
-    for (const name of names)
-      for (const other of this.ids)
-        if (!names.includes(other)) {
-          this.cutLink(name, other);
-          this.cutLink(other, name);
-        }
-  }
-
-  /** One way only. */
-  cutLink(from: string, to: string): void {
-    this.cut.add(`${from}>${to}`);
-    this.pool = this.pool.filter((message) => !this.isCut(message));
-  }
-
-  heal(): void {
-    this.cut.clear();
-  }
-
-  isCut({ from, to }: Message): boolean {
-    return this.cut.has(`${from}>${to}`);
   }
 
   // Time.
@@ -361,11 +307,6 @@ export class Group {
     life.core.applied(storage.applied);
   }
 
-  private post(message: Message): void {
-    this.sent.push(message);
-    if (!this.isCut(message) && !this.loses(message)) this.pool.push(message);
-  }
-
   /** Answers go to the life that asked, everything else begins an event: at the newest life. */
   private receiver(message: Message): Life | undefined {
     if ('toBoot' in message) {
@@ -392,62 +333,6 @@ export class Group {
     const flags = { ended: false, bootSaved: false, stoodDown: false };
     this.lives.set(id, Object.assign(owner, { id, boot, core, ...flags }));
   }
-}
-
-/** A superseded life that reads finds out as well as one that writes. */
-function ownedReader(storage: Storage, owner: { superseded: boolean }): LogReader {
-  const check = () => {
-    if (owner.superseded) throw new Error('storage belongs to another life');
-  };
-  return {
-    term: (index) => {
-      check();
-      return storage.term(index);
-    },
-    entries: (from, to, maxBytes, maxCount) => {
-      check();
-      return storage.entries(from, to, maxBytes, maxCount);
-    },
-  };
-}
-
-function join(first: Effects, second: Effects): Effects {
-  return {
-    hardState: second.hardState ?? first.hardState,
-    truncateFrom: first.truncateFrom,
-    append: [...first.append, ...second.append],
-    messages: [...first.messages, ...second.messages],
-    committed: [...first.committed, ...second.committed],
-    reads: [...first.reads, ...second.reads],
-    droppedReads: [...first.droppedReads, ...second.droppedReads],
-  };
-}
-
-function startingStorage(configuration: Configuration, start: Start): Storage {
-  const storage = new Storage(configuration);
-  const { terms = [], vote = null, termLeader = null, termLeaderBoot = 1, applied = 0 } = start;
-  storage.log = terms.map((term, at) => entry(at + 1, term));
-  storage.hardState = {
-    term: start.term ?? terms.at(-1) ?? 0,
-    vote: vote as MemberId | null,
-    termLeader: termLeader as MemberId | null,
-    termLeaderBoot: termLeader === null ? 0 : termLeaderBoot,
-  };
-  storage.applied = applied;
-  storage.boot = start.terms || start.term ? 1 : 0;
-  return storage;
-}
-
-function writes(effects: Effects, life: Life): boolean {
-  const { hardState, truncateFrom, append, committed, messages } = effects;
-  const savesBoot = messages.length > 0 && !life.bootSaved;
-  return (
-    hardState !== null ||
-    truncateFrom !== null ||
-    append.length > 0 ||
-    committed.length > 0 ||
-    savesBoot
-  );
 }
 
 /** A group at rest with this member as leader, and an empty record of what was sent. */

@@ -3,7 +3,6 @@
  */
 import type {
   Append,
-  AppendReply,
   Entry,
   MemberId,
   Message,
@@ -40,24 +39,6 @@ export function append(route: Route, fields: Partial<Append> = {}): Message {
     barrier: 0,
     ...fields,
     type: 'append',
-  };
-}
-
-export function appendReply(route: Route, fields: Partial<AppendReply> = {}): Message {
-  return {
-    ...routed(route),
-    ok: true,
-    index: 0,
-    hintIndex: 0,
-    hintTerm: 0,
-    commit: 0,
-    toBoot: 1,
-    readPosition: 0,
-    lastIndex: fields.index ?? 0,
-    lastTerm: 0,
-    leaderLostEntries: false,
-    ...fields,
-    type: 'appendReply',
   };
 }
 

@@ -11,8 +11,21 @@ import type {
   HardState,
   LogIndex,
   LogReader,
+  MemberId,
   Term,
 } from '../../../src/raft/types.ts';
+import { entry } from './messages.ts';
+
+/** What a member's storage holds before the test begins. */
+export interface Start {
+  /** The terms of the entries from index 1 on. */
+  readonly terms?: readonly number[];
+  readonly term?: number;
+  readonly vote?: string;
+  readonly termLeader?: string;
+  readonly termLeaderBoot?: number;
+  readonly applied?: number;
+}
 
 export class Storage implements LogReader {
   hardState: HardState = { term: 0, vote: null, termLeader: null, termLeaderBoot: 0 };
@@ -87,4 +100,36 @@ export class Storage implements LogReader {
     this.applied = from.applied;
     this.boot = from.boot;
   }
+}
+
+export function startingStorage(configuration: Configuration, start: Start): Storage {
+  const storage = new Storage(configuration);
+  const { terms = [], vote = null, termLeader = null, termLeaderBoot = 1, applied = 0 } = start;
+  storage.log = terms.map((term, at) => entry(at + 1, term));
+  storage.hardState = {
+    term: start.term ?? terms.at(-1) ?? 0,
+    vote: vote as MemberId | null,
+    termLeader: termLeader as MemberId | null,
+    termLeaderBoot: termLeader === null ? 0 : termLeaderBoot,
+  };
+  storage.applied = applied;
+  storage.boot = start.terms || start.term ? 1 : 0;
+  return storage;
+}
+
+/** A superseded life that reads finds out as well as one that writes. */
+export function ownedReader(storage: Storage, owner: { superseded: boolean }): LogReader {
+  const check = () => {
+    if (owner.superseded) throw new Error('storage belongs to another life');
+  };
+  return {
+    term: (index) => {
+      check();
+      return storage.term(index);
+    },
+    entries: (from, to, maxBytes, maxCount) => {
+      check();
+      return storage.entries(from, to, maxBytes, maxCount);
+    },
+  };
 }
