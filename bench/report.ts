@@ -4,11 +4,17 @@ import type { MachineFacts } from './machine.ts';
 import type { TargetLine } from './targets.ts';
 import type { ThroughputLine } from './throughput.ts';
 
+/** A load average above this before anything has started means company. */
+const busyLoadAverage = 0.5;
+
 export function machineText(facts: MachineFacts): string {
   return [
     `${facts.cpu}, ${facts.cores} cores, ${facts.system}, load average ${facts.loadAverage}`,
     `node ${facts.node}, workerd ${facts.workerd}, load by ${facts.loadGenerator}`,
     `fsync of 4 KiB: p50 ${facts.fsyncP50Ms.toFixed(2)} ms, p99 ${facts.fsyncP99Ms.toFixed(2)} ms`,
+    ...(facts.loadAverage > busyLoadAverage
+      ? ['This machine is busy with something else: the figures below are noise to that extent.']
+      : []),
   ].join('\n');
 }
 
