@@ -15,6 +15,7 @@ import { StateMachine } from '../kv/state-machine.ts';
 import { RaftCore } from '../raft/core.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message } from '../raft/types.ts';
 import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
+import { Compactor } from './compactor.ts';
 import type { Counters } from './counters.ts';
 import { type Identity, memberId, saveBoot } from './identity.ts';
 import { loadBoot, persist, SqlLogReader } from './log-store.ts';
@@ -23,8 +24,6 @@ import type { Platform } from './platform.ts';
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
 import { type Read, type ReadOutcome, Reads } from './reads.ts';
 import { WaitingRoom } from './waiting.ts';
-
-const compactionRowsPerTurn = 1_000;
 
 export type ProposeOutcome =
   | { readonly type: 'applied'; readonly result: CommandResult }
@@ -45,11 +44,10 @@ export class GroupMember {
   private readonly room = new WaitingRoom();
   private readonly reads = new Reads();
   private readonly leaderWaiters = new Set<() => void>();
-  private readonly compactionWaiters: (() => void)[] = [];
+  private readonly compactor: Compactor;
   /** Peers that have answered in this life: they need no birth record any more. */
   private readonly acquainted = new Set<MemberId>();
   private bootSaved = false;
-  private compacting = false;
   private ended = false;
   /** Set when the log holds a rules version that this code does not know: it applies no more. */
   private unknownVersion: number | null = null;
@@ -76,7 +74,8 @@ export class GroupMember {
       onSilence: (peer) => this.turn(() => this.core.peerUnreachable(peer, platform.now())),
     });
     this.armTimer();
-    if (this.machine.compactionPending()) this.compactLater();
+    this.compactor = new Compactor(platform, this.machine, counters);
+    this.compact();
   }
 
   /** Takes a peer's envelope in and answers with what this turn says to that peer. */
@@ -176,11 +175,7 @@ export class GroupMember {
 
   /** Resolves when what compactions have dropped is gone from disk here. */
   compacted(): Promise<void> {
-    if (!this.machine.compactionPending()) return Promise.resolve();
-    return new Promise((settle) => {
-      this.compactionWaiters.push(settle);
-      this.compactLater();
-    });
+    return this.compactor.finished();
   }
 
   onTimer(): void {
@@ -191,7 +186,7 @@ export class GroupMember {
   }
 
   get atRest(): boolean {
-    return this.nextDeadline() === null && !this.compacting;
+    return this.nextDeadline() === null && !this.compactor.isRunning;
   }
 
   get canServe(): boolean {
@@ -342,34 +337,11 @@ export class GroupMember {
     for (const id of effects.droppedReads) this.reads.drop(id);
     this.reads.settleUpTo(this.machine.appliedIndex);
     if (this.leaderWaiters.size > 0) for (const settle of [...this.leaderWaiters]) settle();
-    if (this.machine.compactionPending()) this.compactLater();
+    this.compact();
   }
 
-  /** Physical compaction: bounded steps in turns of their own, while anything is left to do. */
-  private compactLater(): void {
-    if (this.compacting) return;
-    this.compacting = true;
-    void this.compactAll().finally(() => {
-      this.compacting = false;
-    });
-  }
-
-  private async compactAll(): Promise<void> {
-    while (this.machine.compactionPending() && !this.ended) {
-      await this.platform.yieldTurn();
-      try {
-        this.platform.transaction(() => {
-          this.machine.compactStep(compactionRowsPerTurn);
-          this.machine.saveProgress();
-        });
-        this.counters.commits += 1;
-      } catch (error) {
-        this.ended = true;
-        this.platform.abort(`compaction: ${String(error)}`);
-        return;
-      }
-    }
-    for (const settle of this.compactionWaiters.splice(0)) settle();
+  private compact(): void {
+    this.compactor.start(() => !this.ended);
   }
 
   private armTimer(): void {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
 import { Cluster } from './cluster.ts';
-import { get, getOp, messageKinds, persist, put, putOp, valueIn } from './support.ts';
+import { compactOp, get, getOp, messageKinds, persist, put, putOp, valueIn } from './support.ts';
 
 async function born(size: 1 | 3 | 5 = 3): Promise<Cluster> {
   const cluster = new Cluster({ size });
@@ -206,5 +206,30 @@ describe('fail-stop', () => {
     await expect(cluster.world.settle(reply)).rejects.toThrow();
     expect(cluster.aborts[0]).toContain('has lost');
     expect(await get(cluster, 2, 'a', { serializable: true })).toBe('2');
+  });
+});
+
+describe('compaction', () => {
+  it('a physical one is answered when the rows are gone, and every member drops them', async () => {
+    const cluster = await born();
+    for (let n = 0; n < 30; n += 1) await put(cluster, 1, 'a', String(n));
+    const reply = await cluster.world.settle(cluster.ask(1, compactOp(30, true)));
+    expect(reply.outcome.case).toBe('response');
+    const rows = (place: number) => cluster.sql(place).all('SELECT rev FROM kv_data').length;
+    expect(rows(1)).toBe(32 - 30 + 1);
+    await cluster.world.pass(1_000);
+    expect([rows(2), rows(3)]).toEqual([3, 3]);
+    expect(cluster.status(1).compactRevision).toBe(30);
+  });
+
+  it('what an evicted member had left to delete its next life deletes', async () => {
+    const cluster = await born();
+    for (let n = 0; n < 30; n += 1) await put(cluster, 1, 'a', String(n));
+    await cluster.world.settle(cluster.ask(1, compactOp(30, false)));
+    cluster.endAll();
+    expect(await get(cluster, 1, 'a')).toBe('29');
+    await cluster.world.pass(1_000);
+    expect(cluster.sql(1).all('SELECT rev FROM kv_data').length).toBe(3);
+    expect(cluster.status(1).atRest).toBe(true);
   });
 });

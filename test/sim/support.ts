@@ -18,6 +18,12 @@ export function putOp(key: string, value: string): MemberRequest['op'] {
   return { case: 'command', value: toBinary(CommandSchema, command) };
 }
 
+export function compactOp(revision: number, physical: boolean): MemberRequest['op'] {
+  const compact = { revision: BigInt(revision), physical };
+  const command = create(CommandSchema, { op: { case: 'compact', value: compact as never } });
+  return { case: 'command', value: toBinary(CommandSchema, command) };
+}
+
 export function getOp(key: string): MemberRequest['op'] {
   return { case: 'range', value: create(RangeRequestSchema, { key: encoder.encode(key) }) };
 }
