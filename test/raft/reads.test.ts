@@ -250,7 +250,39 @@ describe('a read reply', () => {
     expect(group.core('B').commitIndex).toBe(2);
   });
 
-  it('for an earlier life or another request is ignored (consensus-rules.md 10)', () => {
+  it('raises nothing where the own entry is another one', () => {
+    const group = new Group({
+      start: {
+        A: { terms: [1, 2], term: 2 },
+        B: { terms: [1, 1, 1, 1], term: 3, termLeader: 'A' },
+        C: { terms: [1, 2], term: 2 },
+      },
+    });
+    group.isolate('B');
+    group.suspect('A');
+    group.settle();
+    expect([group.core('A').term, group.core('A').commitIndex]).toEqual([3, 3]);
+    group.heal();
+    group.loses = ({ type }) => type === 'append';
+    group.suspect('B');
+    group.settle();
+    expect([group.core('B').leader, group.core('B').isSuspecting]).toEqual(['A', false]);
+    expect(group.core('B').commitIndex).toBe(0);
+  });
+
+  it('for an earlier request of this life is ignored (consensus-rules.md 10)', () => {
+    const group = groupLedBy('A');
+    group.suspect('B');
+    group.settle(({ type }) => type === 'readRequest');
+    const late = group.withhold();
+    // The answer to the first request is late; by now there is a second one.
+    group.unreachable('B', 'A');
+    group.withhold();
+    for (const message of late) group.step(message);
+    expect(group.core('B').isSuspecting).toBe(true);
+  });
+
+  it('for an earlier life is ignored (consensus-rules.md 10)', () => {
     const group = groupLedBy('A');
     group.suspect('B');
     group.settle(({ type }) => type === 'readRequest');

@@ -138,6 +138,24 @@ describe('a leader that went back in time', () => {
     }).toThrow('its leader has lost');
   });
 
+  it('stops also where it has written as much again before anybody answered', () => {
+    const group = groupLedBy('A');
+    const backup = group.storage('A').copy();
+    group.propose('A', 'lost');
+    group.pass(1_000);
+    const { boot } = group.storage('A');
+    group.storage('A').restore(backup);
+    group.storage('A').boot = boot + 1;
+    group.restart('A');
+    group.isChecked = false;
+    // Its log is longer than the followers' by now, so the last index alone shows nothing.
+    group.turn(group.life('A'), (core) => {
+      for (let at = 0; at < 3; at += 1) core.propose(new Uint8Array(1), group.now);
+    });
+    expect(() => group.settle()).toThrow('its leader has lost');
+    expect(group.logOf('B')).toBe('1: 1:lost');
+  });
+
   it('is not heard with a boot that is lower than one seen before', () => {
     const group = groupLedBy('A');
     const backup = group.storage('A').copy();

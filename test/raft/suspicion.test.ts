@@ -181,7 +181,17 @@ describe('a suspicion is not lost (consensus-rules.md 12)', () => {
     expect(group.pass(5_000, () => group.core('B').role === 'leader')).toBe(true);
   });
 
-  it('by losing an election', () => {
+  it('by losing an election to a refusal', () => {
+    // A has the shorter log, so both refuse; then both get a log as short, and A is asked no more.
+    const start = { A: { terms: [1] }, B: { terms: [1, 1] }, C: { terms: [1, 1] } };
+    const group = new Group({ start });
+    group.suspect('A');
+    group.settle(({ from, to }) => from === 'A' || to === 'A');
+    expect([group.core('A').role, group.core('A').isSuspecting]).toEqual(['follower', true]);
+    expect(group.core('A').nextDeadline()).toBeLessThan(group.now + 2 * electionTimeoutMs);
+  });
+
+  it('by an election that nobody answers', () => {
     const group = new Group({ voters: 'ABC' });
     group.isolate('A');
     group.suspect('A');
