@@ -48,6 +48,8 @@ export class GroupMember {
   /** Peers that have answered in this life: they need no birth record any more. */
   private readonly acquainted = new Set<MemberId>();
   private bootSaved = false;
+  /** The last term in which this life voted for itself, to count elections. */
+  private electionTerm: number;
   private ended = false;
   /** Set when the log holds a rules version that this code does not know: it applies no more. */
   private unknownVersion: number | null = null;
@@ -60,6 +62,7 @@ export class GroupMember {
     this.boot = identity.boot + 1;
     this.machine = StateMachine.open(platform.sql);
     const bootState = loadBoot(platform.sql, this.machine.appliedIndex);
+    this.electionTerm = bootState.hardState.term;
     const log = new SqlLogReader(platform.sql);
     const random = () => platform.random();
     this.core = new RaftCore(
@@ -271,7 +274,7 @@ export class GroupMember {
   }
 
   private flushProposals(now: number): boolean {
-    const at = this.proposals.leavesAt(this.core.uncommittedEntries);
+    const at = this.proposals.leavesAt(this.core.uncommittedEntries, now);
     if (at === null || now < at) return false;
     const batch = this.proposals.takeBatch();
     const result = this.core.propose(encodeBatch(batch.map(({ command }) => command)), now);
@@ -281,7 +284,7 @@ export class GroupMember {
   }
 
   private flushReads(now: number): boolean {
-    const at = this.reads.leavesAt();
+    const at = this.reads.leavesAt(now);
     if (at === null || now < at) return false;
     const batch = this.reads.takeBatch();
     if (!this.core.readIndex(batch, now)) this.reads.drop(batch);
@@ -291,6 +294,10 @@ export class GroupMember {
   private write(effects: Effects): Map<LogIndex, readonly CommandResult[]> {
     const results = new Map<LogIndex, readonly CommandResult[]>();
     const { hardState, truncateFrom, append, committed, messages } = effects;
+    if (hardState?.vote === this.self && hardState.term > this.electionTerm) {
+      this.electionTerm = hardState.term;
+      this.counters.elections += 1;
+    }
     // A boot number is durable before the first message of its life.
     const saveBootNow = !this.bootSaved && (messages.length > 0 || append.length > 0);
     const applying = committed.length > 0 && this.unknownVersion === null;
@@ -350,12 +357,13 @@ export class GroupMember {
 
   private nextDeadline(): number | null {
     const leads = this.core.role === 'leader';
+    const now = this.platform.now();
     let earliest: number | null = null;
     for (const at of [
       this.core.nextDeadline(),
       this.room.nextDeadline,
-      leads ? this.proposals.leavesAt(this.core.uncommittedEntries) : null,
-      leads ? this.reads.leavesAt() : null,
+      leads ? this.proposals.leavesAt(this.core.uncommittedEntries, now) : null,
+      leads ? this.reads.leavesAt(now) : null,
     ])
       if (at !== null && (earliest === null || at < earliest)) earliest = at;
     return earliest;

@@ -45,11 +45,12 @@ export class Proposals {
   }
 
   /** When the queue may leave, given the leader's uncommitted entries; null: not now. */
-  leavesAt(uncommittedEntries: number): number | null {
+  leavesAt(uncommittedEntries: number, now: number): number | null {
     return this.pacing.leavesAt(
       this.queue.length,
       this.queue[0]?.queuedAt ?? 0,
       uncommittedEntries,
+      now,
     );
   }
 

@@ -36,9 +36,9 @@ export class Reads {
     if (at !== -1) this.queue.splice(at, 1);
   }
 
-  leavesAt(): number | null {
+  leavesAt(now: number): number | null {
     const { queue } = this;
-    return this.pacing.leavesAt(queue.length, queue[0]?.queuedAt ?? 0, this.underWay.size);
+    return this.pacing.leavesAt(queue.length, queue[0]?.queuedAt ?? 0, this.underWay.size, now);
   }
 
   /** The whole queue leaves as one batch; its id is what the core is asked with. */

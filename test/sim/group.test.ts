@@ -137,6 +137,8 @@ describe('the loss of the leader', () => {
     expect(valueIn(await cluster.world.settle(reply))).toBe('2');
     expect(cluster.world.now - asked).toBeLessThan(1_000);
     expect([2, 3]).toContain(cluster.leader());
+    const elections = [2, 3].map((place) => cluster.status(place).counters.elections);
+    expect(Math.max(...elections)).toBeGreaterThan(0);
   });
 
   it('a member that can reach the leader relays instead of campaigning', async () => {
