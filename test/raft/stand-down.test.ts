@@ -27,6 +27,17 @@ describe('a member that cannot apply', () => {
     expect(group.propose('B').ok).toBe(true);
   });
 
+  it('is believed when it says so: who has just heard from it does not ask again at once', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.standDown('A');
+    group.tick('A');
+    group.suspect('B');
+    group.settle();
+    expect(group.sent.filter(({ type }) => type === 'readRequest').length).toBe(1);
+  });
+
   it('does not campaign, but votes', () => {
     const group = new Group();
     group.standDown('A');
