@@ -332,7 +332,8 @@ export class GroupMember {
   private route(messages: readonly Message[], replyTo: MemberId | null): Message[] {
     const replies: Message[] = [];
     const others: Message[] = [];
-    for (const message of messages) (message.to === replyTo ? replies : others).push(message);
+    for (const message of messages)
+      (message.to === replyTo && isReply(message) ? replies : others).push(message);
     if (others.length > 0) this.peers.send(others);
     return replies;
   }
@@ -371,6 +372,15 @@ export class GroupMember {
 }
 
 function nothing(): void {}
+
+/**
+ * Only replies may ride the response of a call. A response is no new event, so it also reaches a
+ * life of the caller that is superseded; an append on it would be acknowledged by that life, and
+ * a deposed leader could take the acknowledgement for its quorum and grant a stale read.
+ */
+function isReply(message: Message): boolean {
+  return 'toBoot' in message;
+}
 
 function join(first: Effects, second: Effects): Effects {
   return {

@@ -100,7 +100,11 @@ export function refuse(progress: Progress, rejected: LogIndex, agreeAt: LogIndex
     return true;
   }
   if (rejected !== progress.next - 1) return false;
-  progress.next = Math.max(Math.min(rejected, agreeAt + 1), progress.match + 1);
+  const next = Math.max(Math.min(rejected, agreeAt + 1), progress.match + 1);
+  // It lacks what it had acknowledged: its storage has gone back in time. There is nowhere to go
+  // back to, so it is tried again with the retransmissions only, not as fast as it refuses.
+  if (next === progress.next) return false;
+  progress.next = next;
   progress.probeSent = false;
   return true;
 }

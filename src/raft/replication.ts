@@ -128,16 +128,17 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
   progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
   progress.ackedCommit = Math.max(progress.ackedCommit, message.commit);
   progress.onRepairList = false;
+  progress.repliedAt = state.now;
   if (message.ok) acknowledge(progress, Math.min(message.index, log.lastIndex));
   else {
     const agree = log.lastIndexAtOrBelowTerm(message.hintIndex, message.hintTerm);
-    refuse(progress, message.index, agree.index);
+    // A refusal that tells nothing new must not bring the next message forward.
+    if (!refuse(progress, message.index, agree.index)) return;
   }
   noteReply(state, progress);
 }
 
 function noteReply(state: State, progress: Progress): void {
-  progress.repliedAt = state.now;
   progress.retransmitMs = state.settings.retransmitMs;
   const waits =
     progress.inflight.length > 0 ||

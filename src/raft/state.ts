@@ -171,8 +171,6 @@ export interface State {
   /** While last > commit at a follower: when to ask the leader about it, and how often it was. */
   lagAt: Millis | null;
   lagAttempts: number;
-  /** A leader that a quorum has just confirmed to this member; cleared by takeConfirmed. */
-  confirmedLeader: MemberId | null;
 
   // Collected for the next take().
   messages: Message[];
@@ -212,7 +210,6 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     nextCheckId: 1,
     lagAt: null,
     lagAttempts: 0,
-    confirmedLeader: null,
     messages: [],
     reads: [],
     droppedReads: [],

@@ -7,7 +7,13 @@
  */
 import { startPreVote } from './election.ts';
 import type { State } from './state.ts';
-import { configurationOf, mayCampaign, randomElectionTimeout, send } from './state.ts';
+import {
+  configurationOf,
+  mayCampaign,
+  randomElectionTimeout,
+  send,
+  trustsLeader,
+} from './state.ts';
 import type { MemberId, Message, ReadReply } from './types.ts';
 
 export function suspect(state: State): void {
@@ -117,7 +123,6 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
 export function confirmLeader(state: State, leader: MemberId): void {
   state.suspicion = null;
   state.leader = leader;
-  state.confirmedLeader = leader;
   state.lagAttempts = 0;
 }
 
@@ -135,6 +140,8 @@ export function tickSuspicion(state: State): void {
   if (!suspicion) return;
   if (state.now >= suspicion.until) {
     state.suspicion = null;
+    // Nobody has confirmed it in all this time: it is a hint at best (termLeader), not a leader.
+    if (!trustsLeader(state)) state.leader = null;
     return;
   }
   if (suspicion.check && state.now >= suspicion.check.deadline) checkFailed(state);

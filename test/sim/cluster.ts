@@ -65,6 +65,8 @@ export class Cluster {
   /** Every call between members, in order of sending; tests count it and clear it. */
   readonly traffic: Traffic[] = [];
   readonly aborts: string[] = [];
+  /** What the responses of calls between members carried, e.g. "1>2 readReply". */
+  readonly responses: string[] = [];
   private readonly places = new Map<number, Place>();
   private readonly latencyMs: (from: number, to: number) => number;
   /** True: the call is lost. */
@@ -147,6 +149,9 @@ export class Cluster {
         this.handle(life, path, body).then(
           (answer) => {
             life.inFlight.delete(reject);
+            if (path === 'peer')
+              for (const { body } of fromBinary(EnvelopeSchema, answer).messages)
+                this.responses.push(`${to}>${from} ${body.case}`);
             // A life that has ended sends nothing any more, not even what it had decided.
             if (!life.ended) this.world.schedule(way, () => resolve(answer));
           },

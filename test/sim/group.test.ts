@@ -192,7 +192,43 @@ describe('the loss of the leader', () => {
   });
 });
 
+describe('what a superseded life can do', () => {
+  it('only replies ride the response of a call, so it is given nothing to acknowledge', async () => {
+    const cluster = await born();
+    cluster.drop = ({ to }) => to === 3;
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(60_000);
+    cluster.drop = () => false;
+    cluster.responses.length = 0;
+    // Member 3 asks the leader, which has entries for it: they come as a call of their own.
+    const { term } = cluster.status(1);
+    await cluster.world.settle(cluster.ask(3, getOp('a'), { suspectTerm: BigInt(term) }));
+    await cluster.world.pass(1_000);
+    expect(cluster.responses).toContain('1>3 readReply');
+    expect(cluster.responses.filter((response) => response.endsWith(' append'))).toEqual([]);
+    expect(cluster.status(3).revision).toBe(3);
+  });
+});
+
 describe('fail-stop', () => {
+  it('a follower that has lost what it acknowledged is not asked again as fast as it refuses', async () => {
+    const cluster = await born();
+    const entries = cluster.status(3).lastIndex;
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(1_000);
+    cluster.end(3);
+    cluster.sql(3).run('DELETE FROM raft_log WHERE idx > ?', entries);
+    cluster.sql(3).run('UPDATE kv_meta SET applied = ?, revision = 2', entries);
+    for (const table of ['kv_index', 'kv_data'])
+      cluster.sql(3).run(`DELETE FROM ${table} WHERE rev > 2`);
+    cluster.traffic.length = 0;
+    await put(cluster, 1, 'a', '3');
+    await cluster.world.pass(60_000);
+    const asked = cluster.traffic.filter(({ from, to }) => from === 1 && to === 3).length;
+    expect(asked).toBeLessThan(30);
+    expect(cluster.status(1).atRest).toBe(true);
+  });
+
   it('a leader whose storage went back in time stops instead of writing a second entry', async () => {
     const cluster = await born();
     const log = cluster.sql(1).all('SELECT idx, term, kind, data FROM raft_log ORDER BY idx');
