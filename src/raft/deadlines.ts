@@ -5,7 +5,7 @@ import { becomeFollower } from './election.ts';
 import { checkQuorum, positionWanted, quorumDeadline, retransmit, roundAt } from './replication.ts';
 import type { Leader, State } from './state.ts';
 import { randomElectionTimeout } from './state.ts';
-import { postponeCampaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
+import { campaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
 import { unreachable } from './types.ts';
 
 export function nextDeadline(state: State): number | null {
@@ -73,7 +73,8 @@ function tickCandidate(state: State, deadline: number): void {
     becomeFollower(state, state.term, null);
   } else if (state.now >= deadline) {
     becomeFollower(state, state.term, null);
-    postponeCampaign(state);
+    // The round's own length was drawn at random, so two candidates do not begin again together.
+    campaign(state);
   }
 }
 

@@ -69,7 +69,8 @@ export function postponeCampaign(state: State): void {
   suspicion.campaignAt = state.now + randomElectionTimeout(state);
 }
 
-function campaign(state: State): void {
+/** Begins a round now, if anybody still wants a leader. */
+export function campaign(state: State): void {
   const { suspicion } = state;
   if (!suspicion) return;
   suspicion.campaignAt = null;
