@@ -65,6 +65,11 @@ export const etcdErrors = {
     code: ResourceExhausted,
     message: 'quorate: the request changes too many keys at once; delete in smaller ranges',
   },
+  /** Ours: a transaction that writes would look at more keys than `maxVisitsPerEntry`. */
+  TooManyVisits: {
+    code: ResourceExhausted,
+    message: 'quorate: the transaction looks at too many keys; use smaller ranges',
+  },
   NoLeader: { code: Unavailable, message: 'etcdserver: no leader' },
   LeaderChanged: { code: Unavailable, message: 'etcdserver: leader changed' },
   Stopped: { code: Unavailable, message: 'etcdserver: server stopped' },

@@ -22,6 +22,13 @@ export const maxReplyBytes = 16 * MiB;
 /** Key versions that one log entry may write; above: TooManyChanges, before the first write. */
 export const maxChangesPerEntry = 100_000;
 
+/**
+ * Keys that compares and ranges of the transactions in one log entry may look at; above:
+ * TooManyVisits. Every member does this work in one turn. Read-only transactions are not bounded
+ * by it: they are read in pages, like ranges.
+ */
+export const maxVisitsPerEntry = 200_000;
+
 /** Bytes of commands in one log entry, unless a single command is larger. */
 export const maxBatchBytes = 512 * 1024;
 

@@ -9,6 +9,7 @@ import {
   Compare_CompareTarget as CompareTarget,
 } from '../api/gen/rpc_pb.js';
 import { boundsOf, compareBytes } from './bounds.ts';
+import type { Visits } from './range.ts';
 import { type LiveVersion, readLive, Scan } from './scan.ts';
 import type { Store } from './store.ts';
 
@@ -24,8 +25,13 @@ const nothing: LiveVersion = {
 
 const noBytes = new Uint8Array(0);
 
-export function holds(store: Store, compare: Compare): boolean {
-  const rev = store.progress.revision;
+/** Yields between pages; the caller looks for a compaction that has passed `rev` meanwhile. */
+export function* holds(
+  store: Store,
+  compare: Compare,
+  rev: number,
+  visits: Visits,
+): Generator<void, boolean | 'TooManyVisits'> {
   const bounds = boundsOf(compare.key, compare.rangeEnd);
   if (bounds.single) {
     const version = readLive(store.sql, bounds.start, rev);
@@ -37,9 +43,12 @@ export function holds(store: Store, compare: Compare): boolean {
   while (!scan.done) {
     const page = byValue ? scan.valuePage(Number.POSITIVE_INFINITY) : scan.indexPage();
     for (const version of page) {
+      visits.visitsLeft -= 1;
+      if (visits.visitsLeft < 0) return 'TooManyVisits';
       if (!matches(compare, version)) return false;
       empty = false;
     }
+    if (!scan.done) yield;
   }
   return !empty || holdsForNothing(compare);
 }

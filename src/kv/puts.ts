@@ -10,7 +10,7 @@ import { type PutRequest, type PutResponse, PutResponseSchema } from '../api/gen
 import { header } from './reply.ts';
 import type { SqlValue } from './sql.ts';
 import { failure, type Outcome, type Store } from './store.ts';
-import type { EntryBudget } from './write.ts';
+import { changesFault, type EntryBudget } from './write.ts';
 
 /** Rows of one statement. The platform binds 100 parameters at most; an index row has six. */
 const chunkSizes = [16, 8, 4, 2, 1] as const;
@@ -74,7 +74,7 @@ export function applyPuts(
   inChunks(index, (rows, size) => store.sql.run(textFor(insertIndex, size), ...rows.flat()));
   inChunks(data, (rows, size) => store.sql.run(textFor(insertData, size), ...rows.flat()));
   for (let at = allowed.length; at < requests.length; at += 1)
-    outcomes.push(failure('TooManyChanges'));
+    outcomes.push(failure(changesFault(store, entry)));
   return outcomes;
 }
 

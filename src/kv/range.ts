@@ -34,6 +34,7 @@ interface Read {
   /** Infinity when there is none. */
   readonly limit: number;
   readonly budget: ReplyBudget;
+  readonly visits: Visits;
 }
 
 interface Found {
@@ -42,7 +43,15 @@ interface Found {
   readonly count: number;
 }
 
-type Refusal = 'Compacted' | 'ReplyTooLarge';
+type Refusal = 'Compacted' | 'ReplyTooLarge' | 'TooManyVisits';
+
+/** Counts down keys looked at, exactly and in key order: members must refuse the same commands. */
+export interface Visits {
+  visitsLeft: number;
+}
+
+/** A read outside of apply is in pages with other events between them: it may look at any number. */
+export const unboundedVisits = (): Visits => ({ visitsLeft: Number.POSITIVE_INFINITY });
 
 /**
  * `current` is the newest revision that the reader may see: the store's, or inside a transaction
@@ -53,13 +62,14 @@ export function* rangeAt(
   request: RangeRequest,
   current: number,
   budget: ReplyBudget,
+  visits: Visits,
 ): Generator<void, RangeOutcome> {
   if (request.revision > current) return failure('FutureRev');
   const rev = request.revision <= 0n ? current : Number(request.revision);
   if (rev < store.progress.compactRevision) return failure('Compacted');
   const bounds = boundsOf(request.key, request.rangeEnd);
   const limit = request.limit <= 0n ? Number.POSITIVE_INFINITY : Number(request.limit);
-  const read: Read = { store, request, bounds, rev, limit, budget };
+  const read: Read = { store, request, bounds, rev, limit, budget, visits };
   const found = bounds.single ? findOne(read) : yield* find(read);
   if (typeof found === 'string') return failure(found);
   const { kvs, more, count } = found;
@@ -116,8 +126,9 @@ function* find(read: Read): Generator<void, Found | Refusal> {
   const { store, request, bounds, rev } = read;
   if (request.countOnly) {
     const scan = new Scan(store.sql, bounds, rev, store.limits.pages);
-    const count = yield* countRest(scan);
-    return overtaken(read) ? 'Compacted' : { kvs: [], more: false, count };
+    const count = yield* countRest(scan, read.visits.visitsLeft);
+    if (overtaken(read)) return 'Compacted';
+    return charge(read, { kvs: [], more: false, count });
   }
   const order = orderOf(store.sql, request);
   if (order) return yield* findSorted(read, order);
@@ -133,12 +144,14 @@ function* findInKeyOrder(read: Read): Generator<void, Found | Refusal> {
   const paged = !request.keysOnly && !filtered;
   const kvs: KeyValue[] = [];
   let count = 0;
+  let seen = 0;
   let more = false;
   while (!scan.done && !more) {
     if (overtaken(read)) return 'Compacted';
     const page = paged ? scan.valuePage(limit - kvs.length + 1) : scan.indexPage();
     count += page.length;
     for (const version of page) {
+      if (++seen > read.visits.visitsLeft) return 'TooManyVisits';
       if (filtered && !passes(request, version)) continue;
       if (kvs.length === limit) {
         more = true;
@@ -150,9 +163,9 @@ function* findInKeyOrder(read: Read): Generator<void, Found | Refusal> {
     }
     if (!scan.done) yield;
   }
-  count += yield* countRest(scan);
+  count += yield* countRest(scan, read.visits.visitsLeft);
   if (overtaken(read)) return 'Compacted';
-  return { kvs, more, count };
+  return charge(read, { kvs, more, count });
 }
 
 function* findSorted(
@@ -173,6 +186,7 @@ function* findSorted(
     const page = byValue ? scan.valuePage(Number.POSITIVE_INFINITY) : scan.indexPage();
     for (const found of page) {
       const position = count++;
+      if (count > read.visits.visitsLeft) return 'TooManyVisits';
       if (filtered && !passes(request, found)) continue;
       matches += 1;
       const prefix = byValue ? valuePrefix(found) : null;
@@ -191,7 +205,13 @@ function* findSorted(
     if (!kv) return 'ReplyTooLarge';
     kvs.push(kv);
   }
-  return { kvs, more: matches > limit, count };
+  return charge(read, { kvs, more: matches > limit, count });
+}
+
+/** A range costs all its keys, whatever its limit, since all are counted. */
+function charge({ visits }: Read, found: Found): Found | Refusal {
+  visits.visitsLeft -= found.count;
+  return visits.visitsLeft < 0 ? 'TooManyVisits' : found;
 }
 
 /** Copied, so that the sort does not hold the whole value. */

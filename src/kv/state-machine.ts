@@ -27,13 +27,13 @@ import { currentRulesVersion, decodeBatch } from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { compactionPending, compactStep, startCompaction } from './compaction.ts';
 import { applyPuts, plainPut } from './puts.ts';
-import { countKeys, drain, rangeAt } from './range.ts';
+import { countKeys, drain, rangeAt, unboundedVisits } from './range.ts';
 import { header, ReplyBudget } from './reply.ts';
 import { createTables, loadProgress, type Progress, storeProgress, tablesExist } from './schema.ts';
 import type { Sql } from './sql.ts';
 import { defaultLimits, failure, type Limits, type Outcome, type Store } from './store.ts';
-import { checkChanges, checkPath, decide, execute } from './txn.ts';
-import { Change, type EntryBudget } from './write.ts';
+import { checkChanges, checkPath, decide, execute, executeRead } from './txn.ts';
+import { Change, changesFault, type EntryBudget } from './write.ts';
 
 export type CommandResponse =
   | { readonly case: 'put'; readonly value: PutResponse }
@@ -110,6 +110,7 @@ export class StateMachine {
       const entry: EntryBudget = {
         changesLeft: limits.changes,
         replyBytesLeft: limits.entryReplyBytes,
+        visitsLeft: limits.visits,
       };
       this.applyAll(commands, entry, results);
       progress.rulesVersion = rulesVersion;
@@ -135,16 +136,26 @@ export class StateMachine {
     if (fault) return failure(fault);
     const { limits, progress } = this.store;
     const reply = new ReplyBudget(limits.replyBytes);
-    return yield* rangeAt(this.store, request, progress.revision, reply);
+    return yield* rangeAt(this.store, request, progress.revision, reply, unboundedVisits());
   }
 
-  /** A transaction that only reads, without a log entry. Runs to its end. */
-  readTxn(request: TxnRequest): TxnResult {
+  /** A transaction that only reads, without a log entry; all of it at one revision, like `range`. */
+  *readTxn(request: TxnRequest): Generator<void, TxnResult> {
     const fault = checkTxn(request);
     if (fault) return failure(fault);
     if (!isReadOnlyTxn(request)) throw new Error('kv: readTxn was given one that writes');
-    const { changes, replyBytes } = this.store.limits;
-    return this.txn(request, { changesLeft: changes, replyBytesLeft: replyBytes });
+    const { store } = this;
+    const rev = store.progress.revision;
+    const path = yield* decide(store, request, rev, unboundedVisits());
+    if (path === 'TooManyVisits') return failure(path);
+    // The compares looked at this revision: was it all there until now?
+    if (rev < store.progress.compactRevision) return failure('Compacted');
+    const refused = checkPath(store, path);
+    if (refused) return failure(refused);
+    const reply = new ReplyBudget(store.limits.replyBytes);
+    const outcome = yield* executeRead(store, path, rev, reply);
+    if (outcome.ok) outcome.response.header = header(rev);
+    return outcome;
   }
 
   /** Whether versions below the compact revision are still on disk. */
@@ -212,17 +223,26 @@ export class StateMachine {
     const count = bounds.single
       ? 1
       : drain(countKeys(this.store, bounds, this.store.progress.revision, atMost));
-    if (count > atMost) return failure('TooManyChanges');
+    if (count > atMost) return failure(changesFault(this.store, entry));
     return this.change(entry, false, (change) => change.deleteRange(request));
   }
 
   private txn(request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
+    const isAlone = entry.visitsLeft === this.store.limits.visits;
+    const outcome = this.txnWithin(request, entry);
+    // With less work before it in the entry it might have passed.
+    const shared = !outcome.ok && outcome.error === 'TooManyVisits' && !isAlone;
+    return shared ? failure('TooManyRequests') : outcome;
+  }
+
+  private txnWithin(request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
     const { store } = this;
-    const path = decide(store, request);
+    const path = drain(decide(store, request, store.progress.revision, entry));
+    if (path === 'TooManyVisits') return failure(path);
     const fault = checkPath(store, path) ?? checkChanges(store, path, entry);
     if (fault) return failure(fault);
     return this.change(entry, true, (change, reply) => {
-      const outcome = execute(store, path, change, reply);
+      const outcome = execute(store, path, change, reply, entry);
       if (outcome.ok) outcome.response.header = header(change.revision);
       return outcome;
     });

@@ -3,7 +3,7 @@
  * the one place where it will be asked whether a lease exists.
  */
 import type { EtcdErrorName } from '../api/errors.ts';
-import { maxChangesPerEntry, maxReplyBytes } from '../api/limits.ts';
+import { maxChangesPerEntry, maxReplyBytes, maxVisitsPerEntry } from '../api/limits.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
 import type { Sql } from './sql.ts';
@@ -19,6 +19,8 @@ export interface Limits {
   readonly entryReplyBytes: number;
   /** Rows of history that one log entry may add. */
   readonly changes: number;
+  /** Keys that the compares and ranges of one log entry may look at. */
+  readonly visits: number;
   readonly pages: PageLimits;
 }
 
@@ -26,6 +28,7 @@ export const defaultLimits: Limits = {
   replyBytes: maxReplyBytes,
   entryReplyBytes: 2 * maxReplyBytes,
   changes: maxChangesPerEntry,
+  visits: maxVisitsPerEntry,
   pages: defaultPageLimits,
 };
 

@@ -19,11 +19,11 @@ import {
 } from '../api/gen/rpc_pb.js';
 import { type Bounds, boundsOf, compareBytes } from './bounds.ts';
 import { holds } from './compare.ts';
-import { countKeys, drain, rangeAt } from './range.ts';
+import { countKeys, drain, rangeAt, unboundedVisits, type Visits } from './range.ts';
 import { header, type ReplyBudget } from './reply.ts';
 import { readLive } from './scan.ts';
 import { failure, type Outcome, type Store } from './store.ts';
-import { type Change, checkLease, type EntryBudget } from './write.ts';
+import { type Change, changesFault, checkLease, type EntryBudget } from './write.ts';
 
 /** A transaction with its compares decided: which branch runs, and the same for nested ones. */
 export interface Path {
@@ -33,35 +33,63 @@ export interface Path {
   readonly nested: readonly Path[];
 }
 
-export function decide(store: Store, request: TxnRequest): Path {
-  const succeeded = request.compare.every((compare) => holds(store, compare));
+/** All compares at `rev`, those of nested transactions too. */
+export function* decide(
+  store: Store,
+  request: TxnRequest,
+  rev: number,
+  visits: Visits,
+): Generator<void, Path | 'TooManyVisits'> {
+  let succeeded = true;
+  for (const compare of request.compare) {
+    const outcome = yield* holds(store, compare, rev, visits);
+    if (outcome === 'TooManyVisits') return outcome;
+    succeeded = outcome;
+    if (!succeeded) break;
+  }
   const ops = succeeded ? request.success : request.failure;
   const nested: Path[] = [];
   for (const { request: op } of ops) {
-    if (op.case === 'requestTxn') nested.push(decide(store, op.value));
+    if (op.case !== 'requestTxn') continue;
+    const path = yield* decide(store, op.value, rev, visits);
+    if (path === 'TooManyVisits') return path;
+    nested.push(path);
   }
   return { succeeded, ops, nested };
 }
 
-/** What would make an operation on the path fail, in the order of the operations. */
+/**
+ * What would make an operation on the path fail: of all puts first, then of all ranges, since that
+ * is the order in which etcd looks (apply's checkPut, then checkRange).
+ */
 export function checkPath(store: Store, path: Path): EtcdErrorName | null {
+  return checkOps(store, path, checkPutOp) ?? checkOps(store, path, checkRangeOp);
+}
+
+type CheckOp = (store: Store, op: RequestOp['request']) => EtcdErrorName | null;
+
+function checkOps(store: Store, path: Path, check: CheckOp): EtcdErrorName | null {
   let child = 0;
   for (const { request: op } of path.ops) {
-    let fault: EtcdErrorName | null = null;
-    if (op.case === 'requestRange') fault = checkRevision(store, op.value);
-    else if (op.case === 'requestTxn') fault = checkPath(store, path.nested[child++] as Path);
-    else if (op.case === 'requestPut') {
-      const { key, ignoreValue, ignoreLease } = op.value;
-      const needsKey = ignoreValue || ignoreLease;
-      fault = checkLease(store, op.value);
-      if (!fault && needsKey && !readLive(store.sql, key, store.progress.revision)) {
-        fault = 'KeyNotFound';
-      }
-    }
+    const fault =
+      op.case === 'requestTxn'
+        ? checkOps(store, path.nested[child++] as Path, check)
+        : check(store, op);
     if (fault) return fault;
   }
   return null;
 }
+
+const checkPutOp: CheckOp = (store, op) => {
+  if (op.case !== 'requestPut') return null;
+  const { key, ignoreValue, ignoreLease } = op.value;
+  const fault = checkLease(store, op.value);
+  if (fault || !(ignoreValue || ignoreLease)) return fault;
+  return readLive(store.sql, key, store.progress.revision) ? null : 'KeyNotFound';
+};
+
+const checkRangeOp: CheckOp = (store, op) =>
+  op.case === 'requestRange' ? checkRevision(store, op.value) : null;
 
 /**
  * Stricter than a range on its own: there a negative revision means now, here it is one that has
@@ -85,7 +113,7 @@ export function checkChanges(store: Store, path: Path, entry: EntryBudget): Etcd
     const room = entry.changesLeft - changes;
     changes += drain(countKeys(store, bounds, store.progress.revision, room));
   }
-  return changes > entry.changesLeft ? 'TooManyChanges' : null;
+  return changes > entry.changesLeft ? changesFault(store, entry) : null;
 }
 
 /** Counts puts and deletes of one key, collects deletes of ranges. */
@@ -124,6 +152,7 @@ export function execute(
   path: Path,
   change: Change,
   reply: ReplyBudget,
+  visits: Visits,
 ): Outcome<TxnResponse> {
   const responses: ResponseOp[] = [];
   let child = 0;
@@ -131,7 +160,7 @@ export function execute(
     let response: ResponseOp['response'];
     switch (op.case) {
       case 'requestRange': {
-        const outcome = drain(rangeAt(store, op.value, change.revision, reply));
+        const outcome = drain(rangeAt(store, op.value, change.revision, reply, visits));
         if (!outcome.ok) return outcome;
         response = { case: 'responseRange', value: outcome.response };
         break;
@@ -149,9 +178,8 @@ export function execute(
         break;
       }
       case 'requestTxn': {
-        const outcome = execute(store, path.nested[child++] as Path, change, reply);
+        const outcome = execute(store, path.nested[child++] as Path, change, reply, visits);
         if (!outcome.ok) return outcome;
-        // etcd leaves the header of a nested transaction empty, without a revision.
         response = { case: 'responseTxn', value: outcome.response };
         break;
       }
@@ -160,10 +188,35 @@ export function execute(
     }
     responses.push(create(ResponseOpSchema, { response }));
   }
-  const response = create(TxnResponseSchema, {
-    header: header(0),
-    succeeded: path.succeeded,
-    responses,
-  });
-  return { ok: true, response };
+  return { ok: true, response: txnResponse(path, responses) };
+}
+
+/** The path of a transaction that only reads, at `rev`, in pages with other events between them. */
+export function* executeRead(
+  store: Store,
+  path: Path,
+  rev: number,
+  reply: ReplyBudget,
+): Generator<void, Outcome<TxnResponse>> {
+  const responses: ResponseOp[] = [];
+  let child = 0;
+  for (const { request: op } of path.ops) {
+    let response: ResponseOp['response'];
+    if (op.case === 'requestRange') {
+      const outcome = yield* rangeAt(store, op.value, rev, reply, unboundedVisits());
+      if (!outcome.ok) return outcome;
+      response = { case: 'responseRange', value: outcome.response };
+    } else {
+      const outcome = yield* executeRead(store, path.nested[child++] as Path, rev, reply);
+      if (!outcome.ok) return outcome;
+      response = { case: 'responseTxn', value: outcome.response };
+    }
+    responses.push(create(ResponseOpSchema, { response }));
+  }
+  return { ok: true, response: txnResponse(path, responses) };
+}
+
+/** etcd leaves the header of a nested transaction empty, without a revision. */
+function txnResponse({ succeeded }: Path, responses: ResponseOp[]): TxnResponse {
+  return create(TxnResponseSchema, { header: header(0), succeeded, responses });
 }

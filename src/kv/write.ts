@@ -36,6 +36,8 @@ export interface EntryBudget {
   changesLeft: number;
   /** Bytes of replies that the entry may still make. */
   replyBytesLeft: number;
+  /** Keys that compares and ranges of its transactions may still look at. */
+  visitsLeft: number;
 }
 
 export class Change {
@@ -67,7 +69,7 @@ export class Change {
     const { sql } = this.store;
     const fault = checkLease(this.store, request);
     if (fault) return failure(fault);
-    if (this.entry.changesLeft < 1) return failure('TooManyChanges');
+    if (this.entry.changesLeft < 1) return failure(changesFault(this.store, this.entry));
     const newest = sql.first(selectNewest, key);
     const version = newest ? (newest[3] as number) : 0;
     if (version === 0 && (ignoreValue || ignoreLease)) return failure('KeyNotFound');
@@ -164,6 +166,17 @@ export class Change {
     this.entry.changesLeft -= 1;
     return this.written++;
   }
+}
+
+/**
+ * Too many changes for what the entry may still make. If other commands of the entry have used some
+ * of it, the command might fit into another one: then it is worth trying again.
+ */
+export function changesFault(
+  store: Store,
+  entry: EntryBudget,
+): 'TooManyChanges' | 'TooManyRequests' {
+  return entry.changesLeft < store.limits.changes ? 'TooManyRequests' : 'TooManyChanges';
 }
 
 /** Any non-zero lease, a negative one too, must exist. */

@@ -13,8 +13,8 @@ import {
   MemberRequestSchema,
   Redirect_Reason,
 } from '../api/gen/member_pb.js';
-import type { RangeRequest } from '../api/gen/rpc_pb.js';
 import { defaultRequestTimeoutMs, maxRequestTimeoutMs } from '../api/limits.ts';
+import type { Outcome } from '../kv/store.ts';
 import type { Counters } from './counters.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
@@ -46,7 +46,7 @@ export class ClientService {
     const deadline = startedAt + timeoutMs;
     if (!this.group.canServe) return this.sign(failure('NotCapable'), startedAt);
     if (request.serializable && request.op.case !== 'command')
-      return this.sign(await this.read(request), startedAt);
+      return this.sign(await this.read(request, deadline), startedAt);
     if (this.group.core.role !== 'leader') {
       const elsewhere = await this.notLeading(request, deadline);
       if (elsewhere) return elsewhere;
@@ -118,7 +118,7 @@ export class ClientService {
       case 'applied':
         if (!outcome.result.ok) return failure(outcome.result.error);
         if (outcome.result.response.case === 'compact' && asksForPhysical(command))
-          await this.group.compacted();
+          await this.group.compacted(deadline);
         return this.replies.command(outcome.result.response);
       case 'notProposed':
         return this.notLeader();
@@ -132,7 +132,7 @@ export class ClientService {
   private async linearizableRead(request: MemberRequest, deadline: number): Promise<MemberReply> {
     switch (await this.group.readPoint(deadline)) {
       case 'ready':
-        return this.read(request);
+        return this.read(request, deadline);
       case 'notLeader':
         return this.notLeader();
       case 'timeout':
@@ -142,15 +142,15 @@ export class ClientService {
     }
   }
 
-  private async read(request: MemberRequest): Promise<MemberReply> {
+  private async read(request: MemberRequest, deadline: number): Promise<MemberReply> {
     const { op } = request;
     switch (op.case) {
       case 'range': {
-        const result = await this.range(op.value);
+        const result = await this.inPages(this.group.machine.range(op.value), deadline);
         return result.ok ? this.replies.range(result.response) : failure(result.error);
       }
       case 'readTxn': {
-        const result = this.group.machine.readTxn(op.value);
+        const result = await this.inPages(this.group.machine.readTxn(op.value), deadline);
         return result.ok ? this.replies.txn(result.response) : failure(result.error);
       }
       case 'ping':
@@ -160,12 +160,17 @@ export class ClientService {
     }
   }
 
-  private async range(request: RangeRequest) {
-    const pages = this.group.machine.range(request);
+  /** Drives a read that yields between pages; nobody waits for it after its deadline. */
+  private async inPages<T>(
+    pages: Generator<void, Outcome<T>>,
+    deadline: number,
+  ): Promise<Outcome<T>> {
     for (let page = 1; ; page += 1) {
       const step = pages.next();
       if (step.done) return step.value;
-      if (page % pagesPerTurn === 0) await this.platform.yieldTurn();
+      if (page % pagesPerTurn !== 0) continue;
+      await this.platform.yieldTurn();
+      if (this.platform.now() > deadline) return { ok: false, error: 'Timeout' };
     }
   }
 

@@ -138,7 +138,7 @@ function toWireEntry(entry: Entry): WireEntry {
   const term = BigInt(entry.term);
   switch (payload.type) {
     case 'noop':
-      return create(EntrySchema, { term });
+      return create(EntrySchema, { term, payload: { case: 'noop', value: {} } });
     case 'data':
       return create(EntrySchema, { term, payload: { case: 'data', value: payload.data } });
     case 'configuration':
@@ -223,20 +223,29 @@ function fromWireBody(body: WireMessage['body']): Body | null {
   }
 }
 
-function fromWireAppend(append: Extract<WireMessage['body'], { case: 'append' }>['value']): Append {
+function fromWireAppend(
+  append: Extract<WireMessage['body'], { case: 'append' }>['value'],
+): Append | null {
   const prevIndex = Number(append.prevIndex);
+  const entries: Entry[] = [];
+  for (const [at, wire] of append.entries.entries()) {
+    const entry = fromWireEntry(wire, prevIndex + 1 + at);
+    if (!entry) return null;
+    entries.push(entry);
+  }
   return {
     type: 'append',
     prevIndex,
     prevTerm: Number(append.prevTerm),
-    entries: append.entries.map((entry, at) => fromWireEntry(entry, prevIndex + 1 + at)),
+    entries,
     commit: Number(append.commit),
     readPosition: Number(append.readPosition),
     barrier: Number(append.barrier),
   };
 }
 
-function fromWireEntry(entry: WireEntry, index: number): Entry {
+/** Null for a payload that this version does not know: stored as something else it would diverge. */
+function fromWireEntry(entry: WireEntry, index: number): Entry | null {
   const term = Number(entry.term);
   const { payload } = entry;
   switch (payload.case) {
@@ -246,7 +255,9 @@ function fromWireEntry(entry: WireEntry, index: number): Entry {
       const configuration = fromWireConfiguration(payload.value);
       return { index, term, payload: { type: 'configuration', configuration } };
     }
-    default:
+    case 'noop':
       return { index, term, payload: { type: 'noop' } };
+    default:
+      return null;
   }
 }

@@ -176,9 +176,17 @@ export class GroupMember {
     });
   }
 
-  /** Resolves when what compactions have dropped is gone from disk here. */
-  compacted(): Promise<void> {
-    return this.compactor.finished();
+  /** Resolves when what compactions have dropped is gone from disk here, or at the deadline. */
+  compacted(deadline: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiter = { deadline, expire: resolve };
+      this.room.add(waiter);
+      void this.compactor.finished().then(() => {
+        this.room.remove(waiter);
+        resolve();
+      });
+      this.armTimer();
+    });
   }
 
   onTimer(): void {
@@ -197,9 +205,9 @@ export class GroupMember {
   }
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
-    const envelope = fromBinary(EnvelopeSchema, body);
-    if (!this.isForUs(envelope) || !envelope.from || fromWireMember(envelope.from) !== from) {
-      // Another incarnation, or none, answers at that place: our peer is not there.
+    const envelope = decodeEnvelope(body);
+    if (!envelope?.from || !this.isForUs(envelope) || fromWireMember(envelope.from) !== from) {
+      // Nonsense, another incarnation, or none answers at that place: our peer is not there.
       this.turn(() => this.core.peerUnreachable(from, this.platform.now()));
       return;
     }
@@ -372,6 +380,14 @@ export class GroupMember {
 }
 
 function nothing(): void {}
+
+function decodeEnvelope(body: Uint8Array): Envelope | null {
+  try {
+    return fromBinary(EnvelopeSchema, body);
+  } catch {
+    return null;
+  }
+}
 
 /**
  * Only replies may ride the response of a call. A response is no new event, so it also reaches a

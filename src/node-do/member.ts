@@ -183,9 +183,8 @@ export class Member {
   }
 }
 
+/** This place lost its storage: its group lives elsewhere, and has to add it again. */
 function livingGroup(birth: BirthRecord): MemberReply {
   const places = (birth.founding?.voters ?? []).map(({ place }) => place);
-  // Somebody else of that group knows who leads it.
-  const leaderPlace = places.find((place) => place !== 1) ?? 0;
-  return redirect({ reason: Redirect_Reason.NOT_LEADER, leaderPlace, places });
+  return redirect({ reason: Redirect_Reason.NOT_BORN, places });
 }

@@ -75,7 +75,7 @@ export class Peers {
           this.flushAll();
         },
       )
-      // A turn that threw has ended this life and said why; nobody waits for this promise.
+      // Nobody waits for this promise. A turn that threw has ended this life and said why.
       .catch(() => {});
   }
 

@@ -119,7 +119,7 @@ describe('an entry that changes too many keys', () => {
     expect(results.map((result) => (result.ok ? 'ok' : result.error))).toEqual([
       'ReplyTooLarge',
       ...Array(4).fill('ok'),
-      'TooManyChanges',
+      'TooManyRequests',
     ]);
   });
 

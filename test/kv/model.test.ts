@@ -71,7 +71,7 @@ function runStep(step: Step, machine: Machine, model: Model): [real: string, exp
       const ask = model[step.case] as (request: unknown) => never;
       const expected = attempt(() => toJsonString(schema, ask.call(model, step.value)));
       if (step.case === 'txn' && isReadOnlyTxn(step.value)) {
-        const read = machine.machine.readTxn(step.value);
+        const read = drain(machine.machine.readTxn(step.value));
         return [read.ok ? toJsonString(schema, read.response) : read.error, expected];
       }
       const command = toBinary(CommandSchema, create(CommandSchema, { op: step }));

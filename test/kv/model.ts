@@ -208,13 +208,26 @@ export class Model {
     return relations[result] as boolean;
   }
 
+  /** Every put of the path, then every range of it. */
   private checkPath(request: TxnRequest, path: boolean[]): void {
-    for (const { request: op } of path.shift() ? request.success : request.failure) {
+    this.checkOps(request, path.slice(), (op) => {
       if (op.case === 'requestPut') this.checkPut(op.value);
-      if (op.case === 'requestTxn') this.checkPath(op.value, path);
-      if (op.case !== 'requestRange' || op.value.revision === 0n) continue;
+    });
+    this.checkOps(request, path.slice(), (op) => {
+      if (op.case !== 'requestRange' || op.value.revision === 0n) return;
       if (op.value.revision > this.revision) throw new Refused('FutureRev');
       if (op.value.revision < this.compacted) throw new Refused('Compacted');
+    });
+  }
+
+  private checkOps(
+    request: TxnRequest,
+    path: boolean[],
+    check: (op: RequestOp['request']) => void,
+  ): void {
+    for (const { request: op } of path.shift() ? request.success : request.failure) {
+      if (op.case === 'requestTxn') this.checkOps(op.value, path, check);
+      else check(op);
     }
   }
 

@@ -45,11 +45,11 @@ describe('a run of puts in one entry', () => {
     }
   });
 
-  it('is refused from where the entry would change too many keys', () => {
+  it('is refused, to be asked for again, from where the entry would change too many keys', () => {
     const machine = new Machine({ changes: 3 });
     const results = machine.apply(...['a', 'b', 'c', 'd', 'e'].map((key) => set(key)));
     const errors = results.map((result) => (result.ok ? 'ok' : result.error));
-    expect(errors).toEqual(['ok', 'ok', 'ok', 'TooManyChanges', 'TooManyChanges']);
+    expect(errors).toEqual(['ok', 'ok', 'ok', 'TooManyRequests', 'TooManyRequests']);
     expect(machine.contents()).toEqual(['a=', 'b=', 'c=']);
   });
 });

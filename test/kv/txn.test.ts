@@ -9,6 +9,7 @@ import {
   Compare_CompareTarget as Target,
   type TxnRequestSchema,
 } from '../../src/api/gen/rpc_pb.js';
+import { drain } from '../../src/kv/range.ts';
 import { bytes, compact, del, Machine, set, text, txn, zero } from './support.ts';
 
 const op = (request: NonNullable<MessageInitShape<typeof RequestOpSchema>['request']>): RequestOp =>
@@ -266,11 +267,59 @@ test('a read-only transaction answers as the applied one does', () => {
   machine.apply(set('a', '1'), set('a', '2'));
   const request = { success: [getOp('a'), getOp('a', 2), txnOp({ success: [getOp('none')] })] };
   const applied = machine.ok('txn', txn(request));
-  const read = machine.machine.readTxn(
-    txnOp(request).request.value as Parameters<typeof machine.machine.readTxn>[0],
+  const read = drain(
+    machine.machine.readTxn(
+      txnOp(request).request.value as Parameters<typeof machine.machine.readTxn>[0],
+    ),
   );
   expect(read).toEqual({ ok: true, response: applied });
   expect(() =>
-    machine.machine.readTxn(txnOp({ success: [putOp('a')] }).request.value as never),
+    drain(machine.machine.readTxn(txnOp({ success: [putOp('a')] }).request.value as never)),
   ).toThrow();
+});
+
+describe('work', () => {
+  const all = { key: zero, rangeEnd: zero };
+  const rangeAll = { request: { case: 'requestRange' as const, value: all } };
+  const filled = (visits: number) => {
+    const machine = new Machine({ visits });
+    machine.apply(...Array.from({ length: 20 }, (_, n) => set(`k${String(n).padStart(2, '0')}`)));
+    return machine;
+  };
+
+  test.each([
+    ['a range', { success: [rangeAll, putOp('x')] }],
+    ['a compare', { compare: [{ ...all, result: 1 }], success: [putOp('x')] }],
+    ['a nested range', { success: [txnOp({ success: [rangeAll] }), putOp('x')] }],
+  ])('of a transaction that writes is bounded: %s over 20 keys', (_, request) => {
+    expect(filled(19).error(txn(request as never))).toBe('TooManyVisits');
+    const enough = filled(21);
+    expect(enough.error(txn(request as never))).toBe('ok');
+    expect(enough.machine.revision).toBe(22);
+  });
+
+  test('that others of the entry have used up may be asked for again', () => {
+    const machine = filled(30);
+    const heavy = txn({ success: [rangeAll, putOp('x')] } as never);
+    const errors = machine.apply(heavy, heavy, set('y')).map((one) => (one.ok ? 'ok' : one.error));
+    expect(errors).toEqual(['ok', 'TooManyRequests', 'ok']);
+  });
+
+  test('of a transaction that only reads is not bounded, and lets others in between', () => {
+    const machine = filled(5);
+    const request = txnOp({ success: [rangeAll, rangeAll] } as never).request.value as never;
+    const read = machine.machine.readTxn(request);
+    expect(drain(read)).toMatchObject({ ok: true });
+  });
+});
+
+test('an error of a put comes before one of a range, as in etcd', () => {
+  const machine = new Machine();
+  const future = {
+    request: { case: 'requestRange' as const, value: { key: bytes('b'), revision: 99n } },
+  };
+  const missing = {
+    request: { case: 'requestPut' as const, value: { key: bytes('s'), ignoreLease: true } },
+  };
+  expect(machine.error(txn({ success: [future, missing] } as never))).toBe('KeyNotFound');
 });

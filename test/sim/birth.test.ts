@@ -46,7 +46,7 @@ describe('birth', () => {
         cluster.ask(1, putOp('a', '2'), { groupSize: size }),
       );
       expect(outcome.value).toMatchObject({
-        reason: Redirect_Reason.NOT_LEADER,
+        reason: Redirect_Reason.NOT_BORN,
         places: [1, 2, 3],
       });
       expect(cluster.status(1).born).toBe(false);

@@ -57,6 +57,7 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   TooManyRequests: 'overloaded',
   ReplyTooLarge: 'reply-too-large',
   TooManyChanges: 'txn-too-large',
+  TooManyVisits: 'txn-too-large',
   NoLeader: 'no-leader',
   LeaderChanged: 'leader-changed',
   Stopped: 'not-ready',

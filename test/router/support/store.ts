@@ -30,7 +30,7 @@ export function storeLeader(): { machine: Machine; script: Script } {
         return respondWith(toBinary(RangeResponseSchema, result.response), place);
       }
       case 'readTxn': {
-        const result = machine.machine.readTxn(op.value);
+        const result = drain(machine.machine.readTxn(op.value));
         if (!result.ok) return failure(result.error);
         return respondWith(toBinary(TxnResponseSchema, result.response), place);
       }
