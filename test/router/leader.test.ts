@@ -1,8 +1,8 @@
 /** Finding the leader: what is sent where, and above all what is not sent again. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Redirect_Reason as Reason } from '../../src/api/gen/member_pb.js';
 import { createRouter } from '../../src/router/app.ts';
-import { forgetAll } from '../../src/router/members/hints.ts';
+import { forgetAll, remember } from '../../src/router/members/hints.ts';
 import {
   type Fake,
   failure,
@@ -76,14 +76,111 @@ test('a redirect that names the leader is followed, and remembered', async () =>
 
 test('a member that was never born sends on to place 1', async () => {
   const fake = fakeMembers((sent) =>
-    fake.sent.length === 1
-      ? redirect(Reason.NOT_LEADER, 2)
-      : sent.place === 1
-        ? success(sent)
-        : redirect(Reason.NOT_BORN),
+    sent.place === 1 ? success(sent) : redirect(Reason.NOT_BORN),
   );
+  remember('default', { place: 2, term: 0n, places: [], suspect: false, avoid: null });
   expect((await read(fake)).status).toBe(200);
-  expect(places(fake)).toEqual([1, 2, 1]);
+  expect(places(fake)).toEqual([2, 1]);
+});
+
+/** Place `wiped` led and lost its storage; the others believe in it until they are told to check. */
+function groupWithout(wiped: number, standIn: number): Fake {
+  let elected = 0;
+  const group = { places: [1, 2, 3], term: 4n };
+  return fakeMembers((sent) => {
+    const { place, request } = sent;
+    // Only place 1 can learn of the group: it asks the others before it gives birth to another.
+    if (place === wiped) return redirect(Reason.NOT_BORN, 0, place === 1 ? group : {});
+    if (place === elected) return success(sent);
+    if (elected > 0) return redirect(Reason.NOT_LEADER, elected, group);
+    if (request.suspectTerm === undefined) return redirect(Reason.NOT_LEADER, wiped, group);
+    elected = standIn;
+    return elected === place
+      ? success(sent)
+      : redirect(Reason.NOT_LEADER, elected, { ...group, confirmed: true });
+  });
+}
+
+describe('a leader that lost its storage', () => {
+  test.each([
+    ['place 1, the next one campaigns', 1, 2, [1, 2, 2]],
+    ['place 1, another one wins', 1, 3, [1, 2, 2, 3]],
+    ['place 2', 2, 3, [1, 2, 3]],
+    ['place 3', 3, 1, [1, 3, 1]],
+  ])('%s: the others elect a new one, and it is found at once', async (_, wiped, standIn, path) => {
+    const fake = groupWithout(wiped, standIn);
+    expect((await write(fake)).status).toBe(200);
+    expect(places(fake)).toEqual(path);
+    expect((await read(fake)).status).toBe(200);
+    expect(places(fake)).toEqual([...path, standIn]);
+  });
+
+  test.each([2, 3])('place %i, still hinted at: found just as well', async (wiped) => {
+    const fake = groupWithout(0, 0);
+    fake.script = (sent) =>
+      sent.place === wiped ? success(sent) : redirect(Reason.NOT_LEADER, wiped);
+    await write(fake);
+    fake.sent.length = 0;
+    fake.script = groupWithout(wiped, 1).script;
+    expect((await write(fake)).status).toBe(200);
+    expect(places(fake)).toEqual([wiped, 1, 1]);
+  });
+
+  test('the others cannot elect anybody: the search ends all the same', async () => {
+    const fake = fakeMembers(({ place }) =>
+      place === 1
+        ? redirect(Reason.NOT_BORN, 0, { places: [1, 2, 3] })
+        : redirect(Reason.NOT_LEADER, 1, { places: [1, 2, 3] }),
+    );
+    expect(await (await write(fake)).json()).toMatchObject({ message: 'etcdserver: no leader' });
+    expect(places(fake).filter((place) => place === 1)).toHaveLength(1);
+    expect(new Set(places(fake))).toEqual(new Set([1, 2, 3]));
+    expect(fake.sent.length).toBeLessThanOrEqual(8);
+  });
+});
+
+test('a serializable read finds the one member that holds data', async () => {
+  const fake = fakeMembers((sent) =>
+    sent.place === 3
+      ? success(sent)
+      : redirect(Reason.NOT_BORN, 0, sent.place === 1 ? { places: [1, 2, 3] } : {}),
+  );
+  const answer = await read(fake, {}, '{"key":"YQ==","serializable":true}');
+  expect(answer.status).toBe(200);
+  expect(places(fake)).toEqual([1, 2, 3]);
+});
+
+test('a member that just said it does not lead is not believed to on hearsay, but on proof', async () => {
+  const hearsay = fakeMembers((sent) =>
+    sent.place === 1
+      ? redirect(Reason.NOT_LEADER, 2)
+      : sent.request.suspectTerm === undefined
+        ? redirect(Reason.NOT_LEADER, 1)
+        : success(sent),
+  );
+  expect((await write(hearsay)).status).toBe(200);
+  expect(places(hearsay)).toEqual([1, 2, 2]);
+  forgetAll();
+  const proof = fakeMembers((sent) =>
+    sent.place === 2
+      ? redirect(Reason.NOT_LEADER, 1, { confirmed: true })
+      : proof.sent.length === 1
+        ? redirect(Reason.NOT_LEADER, 2)
+        : success(sent),
+  );
+  expect((await write(proof)).status).toBe(200);
+  expect(places(proof)).toEqual([1, 2, 1]);
+});
+
+test('a new tenant is founded by place 1, whoever is asked first and however long it takes', async () => {
+  const fake = fakeMembers((sent) => {
+    if (sent.place !== 1) return redirect(Reason.NOT_BORN);
+    return fake.sent.length < 4 ? redirect(Reason.NO_LEADER) : success(sent);
+  });
+  remember('default', { place: 2, term: 0n, places: [], suspect: false, avoid: null });
+  expect((await write(fake)).status).toBe(200);
+  expect(places(fake).slice(0, 2)).toEqual([2, 1]);
+  expect(places(fake).at(-1)).toBe(1);
 });
 
 test('members that send the router in a circle are left after a bounded number of attempts', async () => {

@@ -62,6 +62,10 @@ interface Search {
   term: bigint;
   places: readonly number[];
   readonly unreachable: Set<number>;
+  /** Places that said in this search that they belong to no group: new, or wiped. */
+  readonly unborn: Set<number>;
+  /** Places that said in this search that they do not lead; what others say of them is older. */
+  readonly notLeading: Set<number>;
   avoid: { readonly place: number; readonly untilMs: number } | null;
   promptRedirects: number;
   waitsInARow: number;
@@ -103,6 +107,8 @@ function begin(ask: Ask): Search {
     term: hint?.term ?? 0n,
     places: hint?.places ?? [],
     unreachable: new Set(),
+    unborn: new Set(),
+    notLeading: new Set(),
     avoid,
     promptRedirects: 0,
     waitsInARow: 0,
@@ -194,15 +200,10 @@ function followRedirect(search: Search, redirect: Redirect): void {
   if (redirect.places.length > 0) search.places = redirect.places;
   switch (redirect.reason) {
     case Redirect_Reason.NOT_BORN:
-      // Only place 1 can found the group, or say who its members are.
-      if (search.target !== firstPlace && !search.unreachable.has(firstPlace)) {
-        goTo(search, firstPlace);
-      } else {
-        search.target = nextPlace(search);
-        search.waitsInARow += 1;
-      }
+      leaveUnborn(search);
       return;
     case Redirect_Reason.NOT_LEADER:
+      search.notLeading.add(search.target);
       if (redirect.leaderPlace > 0 && redirect.leaderPlace !== search.target) {
         goToLeader(search, redirect.leaderPlace, redirect.confirmed);
         return;
@@ -210,24 +211,46 @@ function followRedirect(search: Search, redirect: Redirect): void {
       waitForLeader(search);
       return;
     default:
+      search.notLeading.add(search.target);
       waitForLeader(search);
   }
 }
 
+/**
+ * Only place 1 can found the group, or say who its members are. Once it has had its say, whoever
+ * else may hold the group's data is asked. If somebody believes that the unborn one leads, the next
+ * one is to check.
+ */
+function leaveUnborn(search: Search): void {
+  const { unborn, notLeading, unreachable } = search;
+  unborn.add(search.target);
+  const said = [unborn, notLeading, unreachable].some((places) => places.has(firstPlace));
+  goTo(search, said ? nextPlace(search) : firstPlace);
+  search.suspect ||= notLeading.size > 0;
+  if (!unborn.has(search.target)) return;
+  // Nobody is born, unless one is about to be.
+  unborn.clear();
+  search.waitsInARow += 1;
+}
+
+/** Does not go where a hint leads that this search has found wrong: the member is to check it. */
 function goToLeader(search: Search, place: number, confirmed: boolean): void {
-  if (search.unreachable.has(place) && !confirmed) {
-    // Nobody but this member believes in it, on hearsay: let the member check.
+  const { unborn, notLeading, unreachable } = search;
+  if (!confirmed && [unborn, notLeading, unreachable].some((places) => places.has(place))) {
+    // A wiped or deposed leader lives on in hints; following them would go round for ever.
     waitForLeader(search);
     return;
   }
-  const again = search.unreachable.delete(place);
+  unborn.delete(place);
+  notLeading.delete(place);
+  const again = unreachable.delete(place);
   goTo(search, place);
+  search.suspect = false;
   if (again) search.waitsInARow += 1;
 }
 
 function goTo(search: Search, place: number): void {
   search.target = place;
-  search.suspect = false;
   search.promptRedirects += 1;
   search.waitsInARow = search.promptRedirects > promptRedirectsMax ? search.waitsInARow + 1 : 0;
 }
@@ -290,15 +313,23 @@ function suspectFromNowOn(search: Search): void {
   });
 }
 
-/** The member after the current one that has not failed us, else simply the one after it. */
+/**
+ * The member after the current one that is born and has not failed us; else one that may be born,
+ * be it the current one; else simply the one after it.
+ */
 function nextPlace(search: Search): number {
-  const { target } = search;
+  const { target, unborn, unreachable } = search;
   const places: readonly number[] =
     search.places.length > 0 ? search.places : foundingPlaces.slice(0, groupSize(search.ask.env));
   const sorted = [...new Set([...places, target])].sort((a, b) => a - b);
   const at = sorted.indexOf(target);
   const others = [...sorted.slice(at + 1), ...sorted.slice(0, at)];
-  return others.find((place) => !search.unreachable.has(place)) ?? others[0] ?? target;
+  return (
+    others.find((place) => !unborn.has(place) && !unreachable.has(place)) ??
+    [...others, target].find((place) => !unborn.has(place)) ??
+    others[0] ??
+    target
+  );
 }
 
 function outOfTries(search: Search): Refused {
