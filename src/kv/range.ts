@@ -35,6 +35,8 @@ interface Read {
   readonly limit: number;
   readonly budget: ReplyBudget;
   readonly visits: Visits;
+  /** False: nobody asks how many keys follow the page. */
+  readonly withCount: boolean;
 }
 
 interface Found {
@@ -63,13 +65,14 @@ export function* rangeAt(
   current: number,
   budget: ReplyBudget,
   visits: Visits,
+  withCount = true,
 ): Generator<void, RangeOutcome> {
   if (request.revision > current) return failure('FutureRev');
   const rev = request.revision <= 0n ? current : Number(request.revision);
   if (rev < store.progress.compactRevision) return failure('Compacted');
   const bounds = boundsOf(request.key, request.rangeEnd);
   const limit = request.limit <= 0n ? Number.POSITIVE_INFINITY : Number(request.limit);
-  const read: Read = { store, request, bounds, rev, limit, budget, visits };
+  const read: Read = { store, request, bounds, rev, limit, budget, visits, withCount };
   const found = bounds.single ? findOne(read) : yield* find(read);
   if (typeof found === 'string') return failure(found);
   const { kvs, more, count } = found;
@@ -163,7 +166,7 @@ function* findInKeyOrder(read: Read): Generator<void, Found | Refusal> {
     }
     if (!scan.done) yield;
   }
-  count += yield* countRest(scan, read.visits.visitsLeft);
+  if (read.withCount) count += yield* countRest(scan, read.visits.visitsLeft);
   if (overtaken(read)) return 'Compacted';
   return charge(read, { kvs, more, count });
 }

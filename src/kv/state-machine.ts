@@ -129,14 +129,17 @@ export class StateMachine {
 
   /**
    * Reads at the revision at which the first step runs. Yields between pages; whoever drives it may
-   * apply entries and compact in between. Simply dropping it is fine.
+   * apply entries and compact in between. Simply dropping it is fine. Without count, the count is
+   * that of the keys that had to be read anyway, and a page of many keys costs a page.
    */
-  *range(request: RangeRequest): Generator<void, RangeResult> {
+  *range(request: RangeRequest, withCount = true): Generator<void, RangeResult> {
     const fault = checkRange(request);
     if (fault) return failure(fault);
     const { limits, progress } = this.store;
     const reply = new ReplyBudget(limits.replyBytes);
-    return yield* rangeAt(this.store, request, progress.revision, reply, unboundedVisits());
+    const { store } = this;
+    const visits = unboundedVisits();
+    return yield* rangeAt(store, request, progress.revision, reply, visits, withCount);
   }
 
   /** A transaction that only reads, without a log entry; all of it at one revision, like `range`. */

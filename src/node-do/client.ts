@@ -146,7 +146,10 @@ export class ClientService {
     const { op } = request;
     switch (op.case) {
       case 'range': {
-        const result = await this.inPages(this.group.machine.range(op.value), deadline);
+        const result = await this.inPages(
+          this.group.machine.range(op.value, !request.withoutCount),
+          deadline,
+        );
         return result.ok ? this.replies.range(result.response) : failure(result.error);
       }
       case 'readTxn': {

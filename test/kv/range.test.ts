@@ -5,6 +5,7 @@ import {
   RangeRequestSchema,
   RangeRequest_SortTarget as Target,
 } from '../../src/api/gen/rpc_pb.js';
+import { drain } from '../../src/kv/range.ts';
 import type { RangeResult } from '../../src/kv/state-machine.ts';
 import { bytes, compact, del, Machine, type RangeInit, set, text, zero } from './support.ts';
 
@@ -184,4 +185,18 @@ test('values that share a long prefix still sort by their ends', () => {
       .join('');
   expect(sorted(Order.ASCEND)).toBe('cbda');
   expect(sorted(Order.DESCEND)).toBe('adbc');
+});
+
+test('a page whose count nobody asks for reads nothing after it', () => {
+  const machine = new Machine();
+  machine.apply(...Array.from({ length: 5_000 }, (_, n) => set(`k${String(n).padStart(4, '0')}`)));
+  const request = create(RangeRequestSchema, { ...all, limit: 10n });
+  const statements = (withCount: boolean) => {
+    const before = machine.sql.counters.statements;
+    const result = drain(machine.machine.range(request, withCount));
+    expect(result).toMatchObject({ ok: true, response: { more: true } });
+    return machine.sql.counters.statements - before;
+  };
+  expect(statements(false)).toBeLessThanOrEqual(2);
+  expect(statements(true)).toBeGreaterThan(4);
 });
