@@ -197,6 +197,6 @@ test('a page whose count nobody asks for reads nothing after it', () => {
     expect(result).toMatchObject({ ok: true, response: { more: true } });
     return machine.sql.counters.statements - before;
   };
-  expect(statements(false)).toBeLessThanOrEqual(2);
-  expect(statements(true)).toBeGreaterThan(4);
+  expect(statements(false)).toBe(1);
+  expect(statements(true)).toBeGreaterThan(2);
 });
