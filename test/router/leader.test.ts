@@ -1,5 +1,5 @@
 /** Finding the leader: what is sent where, and above all what is not sent again. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Redirect_Reason as Reason } from '../../src/api/gen/member_pb.js';
 import { createRouter } from '../../src/router/app.ts';
 import { forgetAll, remember } from '../../src/router/members/hints.ts';
@@ -269,12 +269,50 @@ test('a member that answers nothing sensible counts as out of reach', async () =
   expect(await answer.json()).toMatchObject({ code: 14 });
 });
 
-test('a hung leader costs a read one attempt, not its deadline', async () => {
-  const fake = fakeMembers((sent) => (sent.place === 1 ? hang() : success(sent)));
-  const began = Date.now();
-  expect((await read(fake, { 'grpc-timeout': '2S' })).status).toBe(200);
-  expect(Date.now() - began).toBeLessThan(1_500);
-  expect(places(fake)).toEqual([1, 2]);
+test('a busy leader has the whole deadline to answer a read', async () => {
+  const fake = fakeMembers(async (sent) => {
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    return success(sent);
+  });
+  expect((await read(fake, { 'grpc-timeout': '1200m' })).status).toBe(200);
+  expect((await read(fake, { 'grpc-timeout': '1200m' })).status).toBe(200);
+  expect(places(fake)).toEqual([1, 1]);
+});
+
+test.each([
+  ['linearizable', get, [undefined, 0n]],
+  ['serializable', '{"key":"YQ==","serializable":true}', [undefined, undefined]],
+])(
+  'a hung member costs one %s read its deadline; the next goes elsewhere',
+  async (_, body, terms) => {
+    const fake = fakeMembers((sent) => (sent.place === 1 ? hang() : success(sent)));
+    const late = await read(fake, { 'grpc-timeout': '300m' }, body);
+    expect(late.status).toBe(504);
+    expect(await late.json()).toMatchObject({ code: 4, message: 'context deadline exceeded' });
+    expect((await read(fake, {}, body)).status).toBe(200);
+    expect(places(fake)).toEqual([1, 2]);
+    expect(fake.sent.map(({ request }) => request.suspectTerm)).toEqual(terms);
+  },
+);
+
+test("a read that runs into the service's own deadline timed out, whoever counted", async () => {
+  vi.useFakeTimers();
+  try {
+    for (const script of [hang, () => failure('Timeout')]) {
+      forgetAll();
+      const fake = fakeMembers(script);
+      const answer = read(fake);
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect((await answer).status).toBe(503);
+      expect(await (await answer).json()).toMatchObject({
+        code: 14,
+        message: 'etcdserver: request timed out',
+      });
+      expect(fake.sent).toHaveLength(1);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('a hung leader leaves a write unknown at its deadline, and only then', async () => {

@@ -13,7 +13,7 @@ import { groupSize, type RouterEnv } from '../env.ts';
 import { type Deadline, isOver, remainingMs } from '../http/deadline.ts';
 import { counters } from '../metrics/counters.ts';
 import { type AskKind, callMember, type MemberAnswer, type MemberOp } from './call.ts';
-import { forget, hintFor, remember } from './hints.ts';
+import { hintFor, remember } from './hints.ts';
 
 export interface Ask {
   readonly env: RouterEnv;
@@ -47,9 +47,6 @@ const backoffFirstMs = 40;
 const backoffMaxMs = 800;
 /** Redirects that name the leader are followed at once this often; then they may be a circle. */
 const promptRedirectsMax = 3;
-/** A read leaves this share of what is left to the attempts after it, in case nobody answers. */
-const readAttemptShare = 0.4;
-const readAttemptMinMs = 500;
 /** How long we do not go back to a member that could not be reached. */
 const avoidMs = 10_000;
 const firstPlace = foundingPlaces[0];
@@ -87,7 +84,9 @@ export async function askGroup(ask: Ask): Promise<Answer> {
       kind: ask.kind,
       op: ask.op,
       groupSize: groupSize(ask.env),
-      timeoutMs: attemptTimeoutMs(ask),
+      // All that is left, even for a read: a busy leader is the only one who can serve it, and a
+      // second search elsewhere would only add to what it has to do.
+      timeoutMs: remainingMs(ask.deadline),
       suspectTerm: search.suspect && ask.kind !== 'serializable' ? search.term : null,
     });
     const end = handle(search, answer, startedMs);
@@ -131,6 +130,8 @@ function handle(search: Search, answer: MemberAnswer, startedMs: number): Answer
       counters.redirects += 1;
       followRedirect(search, answer.redirect);
       return null;
+    case 'timeout':
+      return handleTimeout(search, answer.reason);
     case 'fault':
       return handleFault(search, answer.fault);
     default:
@@ -190,6 +191,11 @@ function refusedByMember(
       : 'Stopped';
   const refusal: Refused = { ok: false, error, outcomeUnknown, detail: failure.detail, servedBy };
   if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;
+  if (failure.error === 'Timeout' && !write) {
+    // A read's time is over, but for what the answer needed to get here.
+    leaveMember(search);
+    return { ...refusal, error: timeoutError(search.ask) };
+  }
   search.lastRefusal = refusal;
   leaveMember(search);
   return null;
@@ -267,6 +273,20 @@ function waitForLeader(search: Search): void {
   search.suspect = true;
 }
 
+/** Nothing is left to try this request elsewhere; the next one begins there, with a suspicion. */
+function handleTimeout(search: Search, reason: string): Refused {
+  counters.faults += 1;
+  leaveMember(search);
+  if (search.ask.kind !== 'write') return refused(timeoutError(search.ask), false, reason);
+  counters.unknownOutcomes += 1;
+  const { byClient } = search.ask.deadline;
+  return refused(byClient ? 'DeadlineExceeded' : 'OutcomeUnknown', true, reason);
+}
+
+function timeoutError(ask: Ask): EtcdErrorName {
+  return ask.deadline.byClient ? 'DeadlineExceeded' : 'Timeout';
+}
+
 function handleFault(
   search: Search,
   fault: { maybeDelivered: boolean; overloaded: boolean; reason: string },
@@ -300,10 +320,6 @@ function leaveMember(search: Search): void {
 
 /** Whoever asks next begins at another member, and with a suspicion, so that the group heals. */
 function suspectFromNowOn(search: Search): void {
-  if (search.ask.kind === 'serializable') {
-    forget(search.ask.tenant);
-    return;
-  }
   remember(search.ask.tenant, {
     place: search.target,
     term: search.term,
@@ -346,12 +362,6 @@ function outOfTries(search: Search): Refused {
 
 function refused(error: EtcdErrorName, outcomeUnknown: boolean, detail: string): Refused {
   return { ok: false, error, outcomeUnknown, detail, servedBy: undefined };
-}
-
-function attemptTimeoutMs(ask: Ask): number {
-  const left = remainingMs(ask.deadline);
-  if (ask.kind === 'write') return left; // It cannot be sent elsewhere: nothing to save time for.
-  return Math.min(left, Math.max(readAttemptMinMs, left * readAttemptShare));
 }
 
 function pause(search: Search): Promise<void> {

@@ -14,7 +14,7 @@ import {
 import { protocolVersion } from '../../api/limits.ts';
 import { memberName, memberPaths } from '../../api/member.ts';
 import type { RouterEnv } from '../env.ts';
-import { within } from '../http/deadline.ts';
+import { TimeIsUp, within } from '../http/deadline.ts';
 import { type PlatformFault, platformFault } from '../platform-errors.ts';
 
 /** What a member is asked to do. */
@@ -27,6 +27,8 @@ export type MemberAnswer =
   | { readonly kind: 'response'; readonly response: Uint8Array; readonly servedBy?: Server }
   | { readonly kind: 'failure'; readonly failure: Failure; readonly servedBy?: Server }
   | { readonly kind: 'redirect'; readonly redirect: Redirect }
+  /** No answer within the attempt's time; the member may be well and busy. */
+  | { readonly kind: 'timeout'; readonly reason: string }
   | { readonly kind: 'fault'; readonly fault: PlatformFault };
 
 export interface Attempt {
@@ -63,6 +65,7 @@ export async function callMember(attempt: Attempt): Promise<MemberAnswer> {
     });
     return decode(bytes);
   } catch (error) {
+    if (error instanceof TimeIsUp) return { kind: 'timeout', reason: error.message };
     return { kind: 'fault', fault: platformFault(error) };
   }
 }

@@ -32,10 +32,6 @@ export function remember(tenant: string, hint: Hint): void {
   hints.set(tenant, hint);
 }
 
-export function forget(tenant: string): void {
-  hints.delete(tenant);
-}
-
 /** For tests: an isolate that has just started. */
 export function forgetAll(): void {
   hints.clear();
