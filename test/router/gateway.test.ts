@@ -194,6 +194,16 @@ describe('sizes', () => {
     } as RequestInit);
     expect((await app.fetch(request, open().env)).status).toBe(504);
   });
+
+  test('a small body that stops half-way ends with its deadline, too', async () => {
+    const request = new Request('http://x/v3/kv/put', {
+      method: 'POST',
+      body: new ReadableStream({ start: (half) => half.enqueue(new Uint8Array([0x7b])) }),
+      duplex: 'half',
+      headers: { 'grpc-timeout': '100m', 'content-length': '20' },
+    } as RequestInit);
+    expect((await app.fetch(request, open().env)).status).toBe(504);
+  });
 });
 
 describe('what stands on the wire', () => {

@@ -572,6 +572,35 @@ describe('what is not offered', () => {
     expect((await call(method, path)).status).toBe(status);
   });
 
+  test('a body that stops half-way ends with its deadline, however small it is', async () => {
+    for (const [method, path] of [
+      ['PUT', '/v1/kv/a?timeout=100ms'],
+      ['POST', '/v1/txn?timeout=100ms'],
+    ] as const) {
+      const request = new Request(`http://x${path}`, {
+        method,
+        body: new ReadableStream({ start: (half) => half.enqueue(new Uint8Array(5)) }),
+        duplex: 'half',
+        headers: { 'content-length': '10', 'content-type': 'application/json' },
+      } as RequestInit);
+      const answer = await app.fetch(request, fake.env);
+      expect(await answer.json()).toMatchObject({
+        code: 'request-timeout',
+        outcome: 'not-applied',
+      });
+    }
+    expect(fake.sent).toEqual([]);
+  });
+
+  test('deleting by a range is refused by name', async () => {
+    for (const range of ['prefix=a', 'start=a&end=b', 'prefix=']) {
+      const { status, json } = await call('DELETE', `/v1/kv?${range}`);
+      expect([status, json.code]).toEqual([400, 'bad-request']);
+      expect(json.detail).toContain('not offered yet');
+    }
+    expect(fake.sent).toEqual([]);
+  });
+
   test('a value over 1.5 MiB is 413, announced or not', async () => {
     const large = new Uint8Array(1.5 * 1024 * 1024 + 1);
     const announced = await put('/v1/kv/a', large, { 'content-length': String(large.length) });
@@ -596,11 +625,11 @@ describe('status', () => {
     ...more,
   });
 
-  test('asks every member, founds nothing, and names the leader of the highest term', async () => {
+  test('asks every member, founds nothing, and names the one that says it leads', async () => {
     fake.other = (name) => {
       const place = Number(name.split('/')[1]);
       if (place === 3) throw new Error('gone');
-      return Response.json(member(place, place === 1 ? { role: 'leader', term: 3 } : {}));
+      return Response.json(member(place, { role: 'leader', term: place === 1 ? 3 : 4 }));
     };
     const { status, json } = await call('GET', '/v1/status');
     expect([status, json.tenant, json.leader]).toEqual([200, 'default', 2]);
@@ -610,6 +639,21 @@ describe('status', () => {
       { place: 3, error: expect.stringContaining('gone') },
     ]);
     expect(fake.sent).toEqual([]);
+  });
+
+  test('a wiped member is listed as unborn, and leads no more because others still think so', async () => {
+    fake.other = (name) => {
+      const place = Number(name.split('/')[1]);
+      const unborn = { born: false, role: 'unborn', leaderPlace: null, voters: [] };
+      return Response.json(member(place, place === 2 ? unborn : {}));
+    };
+    const { json } = await call('GET', '/v1/status');
+    expect(json.leader).toBeNull();
+    expect(json.members).toMatchObject([
+      { place: 1, born: true },
+      { place: 2, born: false },
+      { place: 3, born: true },
+    ]);
   });
 
   test('finds members that neither the hint nor the variable names', async () => {
@@ -623,7 +667,9 @@ describe('status', () => {
 
   test('a tenant that was never born is no error', async () => {
     fake.other = (name) =>
-      Response.json(member(Number(name.split('/')[1]), { born: false, leaderPlace: null }));
+      Response.json(
+        member(Number(name.split('/')[1]), { born: false, role: 'unborn', voters: [] }),
+      );
     expect(await call('GET', '/v1/status')).toMatchObject({ status: 200, json: { leader: null } });
   });
 

@@ -14,13 +14,6 @@ export type Body =
 
 const empty = new Uint8Array(0);
 
-/**
- * Up to here a body whose length is announced is read without a timer of our own (7 us each in
- * workerd): it is usually here already, and a client that does not finish its request waits only
- * for itself.
- */
-const promptBytesMax = 64 * 1024;
-
 export async function readBody(
   request: Request,
   maxBytes: number,
@@ -31,7 +24,7 @@ export async function readBody(
   const length = announced === null ? Number.NaN : Number(announced);
   if (length > maxBytes) return { kind: 'tooLarge', size: length };
   try {
-    if (length <= promptBytesMax) return await readWhole(request, maxBytes);
+    // A timer for every body (7 us in workerd): a small one may stop half-way just as well.
     return await within(Math.max(0, remainingMs(deadline)), () =>
       Number.isNaN(length)
         ? readStream(request.body as ReadableStream<Uint8Array>, maxBytes)

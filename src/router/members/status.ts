@@ -17,7 +17,7 @@ export interface Unreachable {
 
 export interface GroupStatus {
   readonly tenant: string;
-  /** Place of the leader of the highest term that some member knows; null: nobody knows one. */
+  /** The member that says it leads, of the highest term if several do; null: nobody says so. */
   readonly leader: number | null;
   readonly members: readonly (MemberStatus | Unreachable)[];
 }
@@ -34,8 +34,12 @@ export async function groupStatus(env: RouterEnv, tenant: string): Promise<Group
   );
   const rest = [...new Set(named)].filter((place) => !first.includes(place));
   found.push(...(await askAll(env, tenant, rest)));
+  // A place of no group is listed while nobody is born, or when it lost what the group gave it.
   const members = found
-    .filter((status) => !('born' in status) || status.born || named.length === 0)
+    .filter(
+      (status) =>
+        !('born' in status) || status.born || named.length === 0 || named.includes(status.place),
+    )
     .sort((a, b) => a.place - b.place);
   return { tenant, leader: leaderOf(members), members };
 }
@@ -60,17 +64,12 @@ async function askOne(
   }
 }
 
+/** A hint of others may be older than the leader's storage. */
 function leaderOf(members: readonly (MemberStatus | Unreachable)[]): number | null {
-  let term = -1;
-  let leader: number | null = null;
+  let leader: MemberStatus | null = null;
   for (const member of members) {
-    if (!('born' in member) || !member.born) continue;
-    const place = member.role === 'leader' ? member.place : member.leaderPlace;
-    if (place === null) continue;
-    if (member.term > term || (member.term === term && member.role === 'leader')) {
-      term = member.term;
-      leader = place;
-    }
+    if (!('born' in member) || member.role !== 'leader') continue;
+    if (leader === null || member.term > leader.term) leader = member;
   }
-  return leader;
+  return leader?.place ?? null;
 }

@@ -64,6 +64,10 @@ function serveKey(
   if (!write && request.method !== 'GET' && request.method !== 'HEAD') {
     return methodNotAllowed(request, keyMethods);
   }
+  if (request.method === 'DELETE' && path === null && /[?&](prefix|start|end)=/.test(request.url)) {
+    const detail = 'deleting by a prefix or range is not offered yet; POST /v1/txn deletes ranges';
+    throw new Refusal('bad-request', detail);
+  }
   // `key64` names a key on the collection only, where a list would be read otherwise.
   const known: readonly string[] = write ? writeKeyParams : readKeyParams;
   const collection = path === null && !write && !namesKey(request);
