@@ -28,6 +28,9 @@ interface Probe {
 /** What is wrong, or null. */
 type Check = (probe: Probe) => Promise<string | null>;
 
+/** They ask the group, so they are no part of what a stranger is told. */
+const askingChecks: ReadonlySet<string> = new Set(['serializable_read', 'linearizable_read']);
+
 const nothingToCheck: Check = async () => null;
 
 const livezChecks: Readonly<Record<string, Check>> = {
@@ -80,9 +83,9 @@ async function serveChecks(
   if (probe.request.method !== 'GET') return getOnly();
   const query = new URLSearchParams(rawQuery(probe.request.url));
   const excluded = new Set(query.getAll('exclude'));
-  const chosen = Object.entries(checks).filter(([name]) =>
-    only === null ? !excluded.has(name) : name === only,
-  );
+  const chosen = Object.entries(checks)
+    .filter(([name]) => (only === null ? !excluded.has(name) : name === only))
+    .filter(([name]) => probe.mayAsk || !askingChecks.has(name));
   const results = await Promise.all(
     chosen.map(async ([name, check]) => ({ name, reason: await check(probe) })),
   );

@@ -50,6 +50,17 @@ describe('a deployment without a token', () => {
     },
   );
 
+  test('tells a stranger of no check that it did not make', async () => {
+    for (const path of ['/readyz', '/readyz/linearizable_read', '/livez']) {
+      const { answer, text } = await ask(closed, `${path}?verbose`);
+      expect(answer.status).toBe(200);
+      expect(text).toMatch(/ok\n$/);
+      expect(text).not.toContain('_read ok');
+    }
+    const { text } = await ask({}, '/readyz?verbose');
+    expect(text).toContain('[+]linearizable_read ok');
+  });
+
   test('no token is right while there is none, not even an empty one', async () => {
     for (const token of ['', 'undefined', 'x']) {
       expect((await ask(closed, '/v1/kv/a', bearer(token))).answer.status).toBe(401);
