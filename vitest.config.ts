@@ -22,7 +22,6 @@ const unitFolders = [
 
 export default defineConfig({
   test: {
-    passWithNoTests: true,
     projects: [
       {
         test: {

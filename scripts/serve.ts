@@ -5,7 +5,7 @@
  *   HOST          127.0.0.1
  *   DATA_DIR      .quorate
  *   MEMBERS       3            members of a group that is created: 1, 3 or 5
- *   OPEN_TENANTS  true         tenants other than the default one need no token
+ *   OPEN_TENANTS  true         any well-formed name under /t/ is a tenant (else none is)
  *   API_TOKEN                  the secret that clients send as a bearer token
  *   OPEN_DEFAULT  true, or false when API_TOKEN is set
  *   CHAOS         false        fault injection routes
