@@ -5,6 +5,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Gateway } from '../support/gateway.ts';
 import { withServer } from '../support/server.ts';
@@ -46,6 +47,8 @@ it('a group that has lost two of three storages refuses, and founds no second gr
     const gateway = new Gateway(server.url);
     expect(await gateway.put('a', '1')).toMatchObject({ acknowledged: true });
     const { members } = await gateway.status();
+    // The last member learns of the commit when the burst is over.
+    await sleep(500);
     await server.kill9();
     for (const place of [1, 2])
       wipe(server.dataDir, String(members.find((one) => one.place === place)?.incarnation));

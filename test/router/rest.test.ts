@@ -326,6 +326,15 @@ describe('lists', () => {
     },
   );
 
+  test('only the first page of a list counts what follows it', async () => {
+    for (const key of ['a', 'b', 'c']) await put(`/v1/kv/${key}`, 'x');
+    const first = await call('GET', '/v1/kv?prefix=&limit=1');
+    const second = await call('GET', `/v1/kv?prefix=&limit=1&cursor=${first.json.next_cursor}`);
+    expect([first.json.count, second.json.count]).toEqual([3, 3]);
+    const [one, two] = fake.sent.slice(-2).map(({ request }) => request.withoutCount);
+    expect([one, two]).toEqual([false, true]);
+  });
+
   test('a cursor whose revision is compacted is 410', async () => {
     const { json } = await call('GET', '/v1/kv?prefix=&limit=2');
     await put('/v1/kv/z', 'x');

@@ -21,6 +21,8 @@ export interface Ask {
   readonly kind: AskKind;
   readonly op: MemberOp;
   readonly deadline: Deadline;
+  /** A range whose count nobody needs. */
+  readonly withoutCount?: boolean;
 }
 
 export type Answer = Served | Refused;
@@ -84,6 +86,7 @@ export async function askGroup(ask: Ask): Promise<Answer> {
       kind: ask.kind,
       op: ask.op,
       groupSize: groupSize(ask.env),
+      withoutCount: ask.withoutCount ?? false,
       // All that is left, even for a read: a busy leader is the only one who can serve it, and a
       // second search elsewhere would only add to what it has to do.
       timeoutMs: remainingMs(ask.deadline),

@@ -38,6 +38,7 @@ export interface Attempt {
   readonly kind: AskKind;
   readonly op: MemberOp;
   readonly groupSize: number;
+  readonly withoutCount: boolean;
   readonly timeoutMs: number;
   /** null: the leader is not suspected. */
   readonly suspectTerm: bigint | null;
@@ -81,6 +82,7 @@ function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {
   );
   if (attempt.suspectTerm !== null) request.suspectTerm = attempt.suspectTerm;
   request.groupSize = attempt.groupSize;
+  request.withoutCount = attempt.withoutCount;
   // Always true for a write: one that may have reached a core is not sent again at all (ask.ts).
   request.mayPropose = attempt.kind === 'write';
   request.serializable = attempt.kind === 'serializable';

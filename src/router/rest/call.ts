@@ -43,6 +43,7 @@ export async function ask<D extends DescMessage>(
   call: Call,
   plan: Plan,
   response: D,
+  withoutCount = false,
 ): Promise<Data<MessageShape<D>> | Response> {
   if (plan.kind === 'oversized') {
     return problem('value-too-large', `${plan.size} bytes; at most ${maxMessageBytes} are taken`);
@@ -53,7 +54,7 @@ export async function ask<D extends DescMessage>(
   }
   const { kind, op } = plan;
   const { env, tenant, deadline } = call;
-  const answer = await askGroup({ env, tenant, kind, op, deadline });
+  const answer = await askGroup({ env, tenant, kind, op, deadline, withoutCount });
   const consistency = kind === 'serializable' ? 'serializable' : 'linearizable';
   if (!answer.ok) {
     const headers = answerHeaders(call, consistency, answer.servedBy, null);

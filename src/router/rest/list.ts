@@ -67,7 +67,9 @@ export async function list(call: Call, params: Params): Promise<Response> {
   if (params.flag('count_only')) return countOnly(call, query);
   const delimiter = params.bytes('delimiter');
   if (delimiter !== null) return listWithDelimiter(call, query, delimiter);
-  const data = await ask(call, planRange(pageRequest(query)), RangeResponseSchema);
+  // The cursor carries the first page's count: later pages read no more than they show.
+  const counted = query.cursor !== null;
+  const data = await ask(call, planRange(pageRequest(query)), RangeResponseSchema, counted);
   if (data instanceof Response) return data;
   const { kvs, more } = data.message;
   const revision = query.cursor?.revision ?? query.revision ?? data.revision;
