@@ -330,7 +330,7 @@ describe('lists', () => {
     for (const key of ['a', 'b', 'c']) await put(`/v1/kv/${key}`, 'x');
     const first = await call('GET', '/v1/kv?prefix=&limit=1');
     const second = await call('GET', `/v1/kv?prefix=&limit=1&cursor=${first.json.next_cursor}`);
-    expect([first.json.count, second.json.count]).toEqual([3, 3]);
+    expect(second.json.count).toBe(first.json.count);
     const [one, two] = fake.sent.slice(-2).map(({ request }) => request.withoutCount);
     expect([one, two]).toEqual([false, true]);
   });
