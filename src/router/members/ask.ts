@@ -354,10 +354,11 @@ function nextPlace(search: Search): number {
 function outOfTries(search: Search): Refused {
   const { deadline } = search.ask;
   if (search.suspect) suspectFromNowOn(search);
-  const late = deadline.byClient && isOver(deadline);
-  if (!late && search.lastRefusal !== null) return search.lastRefusal;
+  const over = isOver(deadline);
+  if (!(over && deadline.byClient) && search.lastRefusal !== null) return search.lastRefusal;
+  const timeout = deadline.byClient ? 'DeadlineExceeded' : 'Timeout';
   return refused(
-    late ? 'DeadlineExceeded' : 'NoLeader',
+    over ? timeout : 'NoLeader',
     false,
     `no member could serve the request; nothing was proposed. ${search.lastFault}`.trimEnd(),
   );
