@@ -20,9 +20,11 @@ function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
   const apiToken = env.API_TOKEN || undefined;
   return {
     host: env.HOST || '127.0.0.1',
-    port: integer('PORT', env.PORT, 2379, (port) => port >= 0 && port < 65_536),
+    port: integer('PORT', env.PORT, 2379, '0 to 65535', (port) => port >= 0 && port < 65_536),
     dataDirectory: env.DATA_DIR || '.quorate',
-    members: integer('MEMBERS', env.MEMBERS, 3, (members) => [1, 3, 5].includes(members)),
+    members: integer('MEMBERS', env.MEMBERS, 3, '1, 3 or 5', (members) =>
+      [1, 3, 5].includes(members),
+    ),
     openTenants: flag('OPEN_TENANTS', env.OPEN_TENANTS, true),
     openDefault: flag('OPEN_DEFAULT', env.OPEN_DEFAULT, apiToken === undefined),
     chaos: flag('CHAOS', env.CHAOS, false),
@@ -36,12 +38,13 @@ function integer(
   name: string,
   value: string | undefined,
   fallback: number,
+  allowed: string,
   accept: (value: number) => boolean,
 ): number {
   if (value === undefined || value === '') return fallback;
   const parsed = Number(value);
   if (!Number.isInteger(parsed) || !accept(parsed))
-    throw new Error(`${name}=${value}: not allowed`);
+    throw new Error(`${name}=${value} is not allowed: it is ${allowed}`);
   return parsed;
 }
 
