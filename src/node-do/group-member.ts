@@ -13,6 +13,7 @@ import { encodeBatch } from '../kv/batch.ts';
 import type { CommandResult } from '../kv/state-machine.ts';
 import { StateMachine } from '../kv/state-machine.ts';
 import { RaftCore } from '../raft/core.ts';
+import { joinEffects } from '../raft/effects.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message } from '../raft/types.ts';
 import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
@@ -212,10 +213,11 @@ export class GroupMember {
       return;
     }
     this.acquainted.add(from);
-    if (envelope.messages.length > 0) this.peers.send(this.stepAll(envelope, from, from));
+    // There is nothing to answer a response with: what it causes travels as calls.
+    if (envelope.messages.length > 0) this.stepAll(envelope, from, null);
   }
 
-  private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId): Message[] {
+  private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId | null): Message[] {
     const route = { from, to: this.self, boot: Number(envelope.boot) };
     const now = this.platform.now();
     return this.turn(() => {
@@ -278,7 +280,7 @@ export class GroupMember {
     }
     const now = this.platform.now();
     const flushed = [this.flushProposals(now), this.flushReads(now)];
-    return flushed.includes(true) ? join(first, this.core.take()) : first;
+    return flushed.includes(true) ? joinEffects(first, this.core.take()) : first;
   }
 
   private flushProposals(now: number): boolean {
@@ -396,18 +398,6 @@ function decodeEnvelope(body: Uint8Array): Envelope | null {
  */
 function isReply(message: Message): boolean {
   return 'toBoot' in message;
-}
-
-function join(first: Effects, second: Effects): Effects {
-  return {
-    hardState: second.hardState ?? first.hardState,
-    truncateFrom: first.truncateFrom,
-    append: [...first.append, ...second.append],
-    messages: [...first.messages, ...second.messages],
-    committed: [...first.committed, ...second.committed],
-    reads: [...first.reads, ...second.reads],
-    droppedReads: [...first.droppedReads, ...second.droppedReads],
-  };
 }
 
 function toProposeOutcome(outcome: ProposalOutcome): ProposeOutcome {

@@ -7,11 +7,12 @@
 import type { Configuration } from '../../../src/raft/configuration.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import { type ProposeResult, RaftCore } from '../../../src/raft/core.ts';
+import { joinEffects } from '../../../src/raft/effects.ts';
 import type { Settings } from '../../../src/raft/state.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
 import { Checks, describe } from './checks.ts';
-import { join, writes } from './effects.ts';
+import { writes } from './effects.ts';
 import { Network } from './network.ts';
 import { ownedReader, type Start, type Storage, startingStorage } from './storage.ts';
 
@@ -292,7 +293,7 @@ export class Group extends Network {
     try {
       const first = input(life.core);
       const last = life.core.take();
-      const effects = first ? join(first, last) : last;
+      const effects = first ? joinEffects(first, last) : last;
       if (!life.superseded || !writes(effects, life)) return effects;
     } catch (error) {
       if (!life.superseded) throw error;
