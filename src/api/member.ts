@@ -14,7 +14,7 @@ export const memberPaths = {
   birth: 'http://member/birth',
   /** Router to member: empty -> MemberStatus as JSON. */
   status: 'http://member/status',
-  /** Only when CHAOS is "true": `?do=abort` or `?do=evict`. */
+  /** Only when CHAOS is "true": `?do=abort`. (Eviction is the runtime's: src/router/chaos.ts.) */
   chaos: 'http://member/chaos',
 } as const;
 

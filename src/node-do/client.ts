@@ -64,13 +64,8 @@ export class ClientService {
 
   /** Null when this member has become the leader: then it serves the request itself. */
   private async notLeading(request: MemberRequest, deadline: number): Promise<MemberReply | null> {
-    const { core } = this.group;
     const { suspectTerm } = request;
-    if (suspectTerm === undefined) {
-      const hint = core.leaderHint;
-      const known = hint !== null && hint !== this.group.self;
-      return this.redirect(known ? placeOf(hint) : 0, false);
-    }
+    if (suspectTerm === undefined) return this.notLeader();
     const leader = await this.group.findLeader(Number(suspectTerm), deadline);
     if (leader === this.group.self) return null;
     if (leader === null) return this.redirect(0, false);
