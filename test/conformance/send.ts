@@ -3,6 +3,7 @@
  * byte, and so must a body that no JSON library would write.
  */
 import { request } from 'node:http';
+import { answerOf } from '../support/answer.ts';
 import type { Answer, Exchange, Json, JsonObject } from './exchange.ts';
 import { mapStrings, substitute, type Variables } from './variables.ts';
 
@@ -57,28 +58,17 @@ function exchangeBytes(
   body: Buffer | null,
   timeoutMs: number,
 ): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({
-      host: base.hostname,
-      port: base.port,
-      method,
-      path: base.pathname.replace(/\/$/, '') + path,
-      headers: body === null ? headers : { ...headers, 'Content-Length': body.length },
-      agent: false,
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    outgoing.on('error', reject);
-    outgoing.on('response', (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-      incoming.on('error', reject);
-      incoming.on('end', () => {
-        const text = Buffer.concat(chunks).toString('utf8');
-        resolve({ status: incoming.statusCode ?? 0, text });
-      });
-    });
-    outgoing.end(body ?? undefined);
+  const outgoing = request({
+    host: base.hostname,
+    port: base.port,
+    method,
+    path: base.pathname.replace(/\/$/, '') + path,
+    headers: body === null ? headers : { ...headers, 'Content-Length': body.length },
+    agent: false,
+    signal: AbortSignal.timeout(timeoutMs),
   });
+  outgoing.end(body ?? undefined);
+  return answerOf(outgoing);
 }
 
 /** JSON, a list of JSON messages when the answer is a stream that has ended, else the text. */

@@ -4,12 +4,7 @@
  */
 import { Agent, request } from 'node:http';
 import type { MemberStatus } from '../../src/api/member.ts';
-
-export interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly text: string;
-}
+import { answerOf, type HttpAnswer } from './answer.ts';
 
 export interface KeyValue {
   readonly key: Buffer;
@@ -63,29 +58,18 @@ export class Gateway {
   }
 
   /** Rejects when the connection breaks. */
-  send(method: string, path: string, body: Bytes | null = null): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const outgoing = request({
-        host: this.base.hostname,
-        port: this.base.port,
-        method,
-        path: this.tenantPath + path,
-        agent: this.agent,
-        headers: body === null ? {} : { 'Content-Length': Buffer.byteLength(body) },
-        signal: AbortSignal.timeout(requestTimeoutMs),
-      });
-      outgoing.on('error', reject);
-      outgoing.on('response', (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-        incoming.on('error', reject);
-        incoming.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text });
-        });
-      });
-      outgoing.end(body ?? undefined);
+  send(method: string, path: string, body: Bytes | null = null): Promise<HttpAnswer> {
+    const outgoing = request({
+      host: this.base.hostname,
+      port: this.base.port,
+      method,
+      path: this.tenantPath + path,
+      agent: this.agent,
+      headers: body === null ? {} : { 'Content-Length': Buffer.byteLength(body) },
+      signal: AbortSignal.timeout(requestTimeoutMs),
     });
+    outgoing.end(body ?? undefined);
+    return answerOf(outgoing);
   }
 
   async put(key: Bytes, value: Bytes): Promise<WriteOutcome> {
@@ -195,7 +179,7 @@ function rangeAnswer(body: unknown): RangeAnswer {
   };
 }
 
-function parsed(reply: Reply): unknown {
+function parsed(reply: HttpAnswer): unknown {
   if (reply.status !== 200) throw new Error(`answered ${reply.status}: ${reply.text}`);
   return JSON.parse(reply.text);
 }
