@@ -2,7 +2,10 @@
  * What is committed, and when (thesis 3.6): quorum, own term, order, bounds.
  */
 import { describe, expect, it } from 'vitest';
+import { RaftCore } from '../../src/raft/core.ts';
+import type { MemberId } from '../../src/raft/types.ts';
 import { Group, groupLedBy } from './support/group.ts';
+import { append } from './support/messages.ts';
 
 describe('an entry', () => {
   it.each([
@@ -132,6 +135,49 @@ describe('what is handed out for applying', () => {
       applied.push(group.storage('A').applied);
     }
     expect(applied).toEqual([3, 4, 5, 6]);
+  });
+});
+
+describe('what take() gives', () => {
+  it('is given once', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.read('A');
+    const { core } = group.life('A');
+    expect(core.nextDeadline()).not.toBe(group.now);
+    for (const effect of Object.values(core.take()))
+      expect(effect === null || (Array.isArray(effect) && effect.length === 0)).toBe(true);
+  });
+
+  it('is applied in order, and nothing that was not given', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    const { core } = group.life('A');
+    expect(core.appliedIndex).toBe(2);
+    expect(() => core.applied(1)).toThrow('applied in order');
+    expect(() => core.applied(3)).toThrow('applied in order');
+  });
+
+  it('has no gap where storage answers with more than it was asked for', () => {
+    const group = new Group({ start: { A: { terms: [1, 1, 1, 1, 1, 1] } } });
+    const storage = group.storage('A');
+    // A row more than the limits allow, as a storage with limits of its own may give.
+    storage.entries = (from, to) => storage.log.slice(from - 1, Math.min(to, from + 2));
+    const settings = { committedEntriesMax: 1, committedBytesMax: 1 };
+    const core = new RaftCore(
+      { self: 'A' as MemberId, bootState: storage.bootState(), log: storage, settings },
+      2,
+      () => 0,
+      0,
+    );
+    core.step(append({ from: 'B', to: 'A', term: 1 }, { prevIndex: 6, prevTerm: 1, commit: 5 }), 0);
+    const portions = [];
+    for (let time = 0; time < 4; time += 1)
+      portions.push(core.take().committed.map(({ index }) => index));
+    expect(portions).toEqual([[1, 2, 3], [4, 5], [], []]);
+    expect(core.commitIndex).toBe(5);
   });
 });
 

@@ -2,7 +2,7 @@
  * Who counts: joint configurations, learners, and configurations in the log (thesis 4.1 to 4.3).
  */
 import { describe, expect, it } from 'vitest';
-import type { Configuration } from '../../src/raft/configuration.ts';
+import { allMembers, type Configuration } from '../../src/raft/configuration.ts';
 import { Group, groupLedBy, members } from './support/group.ts';
 import { append, entries } from './support/messages.ts';
 
@@ -38,6 +38,44 @@ describe('a joint configuration', () => {
     group.propose('A');
     group.pass(1_000);
     expect(group.core('A').role).toBe('follower');
+  });
+});
+
+describe('a member', () => {
+  it.each([
+    ['a voter', { voters: members('ABC'), outgoing: [], learners: [] }, true],
+    ['the only voter', { voters: members('A'), outgoing: [], learners: [] }, true],
+    ['in the incoming half only', { voters: members('ABC'), outgoing: members('BC') }, true],
+    ['in the outgoing half only', { voters: members('BC'), outgoing: members('ABC') }, true],
+    ['a learner', { voters: members('BC'), outgoing: [], learners: members('A') }, false],
+    ['in no configuration', { voters: members('BC'), outgoing: [], learners: [] }, false],
+  ])('campaigns exactly if it is a voter of one half: %s', (_, configuration, expected) => {
+    const group = new Group();
+    group.storage('A').configurations = [
+      { index: 0, configuration: { learners: [], ...configuration } },
+    ];
+    group.restart('A');
+    group.suspect('A');
+    group.pass(5_000);
+    const asked = group.sent.some(({ from, type }) => from === 'A' && type === 'preVote');
+    expect(asked || group.core('A').role === 'leader').toBe(expected);
+  });
+
+  it('of no configuration follows the leader all the same', () => {
+    const group = new Group();
+    const configuration = { voters: members('BC'), outgoing: [], learners: [] };
+    group.storage('A').configurations = [{ index: 0, configuration }];
+    group.restart('A');
+    group.step(append({ from: 'B', to: 'A', term: 1 }, { entries: entries(1, 1), commit: 1 }));
+    expect(group.core('A')).toMatchObject({ role: 'follower', leader: 'B', commitIndex: 1 });
+  });
+
+  it('is listed once, in the order of the configuration, voters first', () => {
+    const outgoing = members('CAE');
+    expect(allMembers({ voters: members('BDC'), outgoing, learners: members('FE') })).toEqual([
+      ...'BDCAEF',
+    ]);
+    expect(allMembers({ voters: [], outgoing: [], learners: [] })).toEqual([]);
   });
 });
 

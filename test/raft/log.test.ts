@@ -93,6 +93,20 @@ describe('the log', () => {
     for (let seed = 1; seed <= 100; seed += 1) compareWithArray(new Random(seed));
   });
 
+  it('read page by page is what one slice is, for all ranges and sizes of pages', () => {
+    const storage = storageWith([1, 1, 2, 2, 2, 3, 3]);
+    const log = logOver(storage);
+    log.append(entries(8, 3, 4, 4));
+    for (let from = 1; from <= 10; from += 1)
+      for (let to = from; to <= 10; to += 1)
+        for (let count = 1; count <= 11; count += 1) {
+          const pages = [];
+          for (let at = from; at <= to; at = (pages.at(-1)?.index ?? to) + 1)
+            pages.push(...log.slice(at, to, 1e9, count));
+          expect(pages).toEqual([...storage.log, ...entries(8, 3, 4, 4)].slice(from - 1, to));
+        }
+  });
+
   it('cuts slices by number and bytes, with at least one entry, from memory and storage alike', () => {
     const storage = storageWith([]);
     const log = logOver(storage);

@@ -28,6 +28,41 @@ describe('a read', () => {
     expect(group.granted.length).toBe(isGranted ? 1 : 0);
   });
 
+  it('needs half of the voters beside the leader, in groups of 1 to 7', () => {
+    for (let size = 1; size <= 7; size += 1)
+      for (let answers = 0; answers < size; answers += 1) {
+        const group = groupLedBy('A', { voters: 'ABCDEFG'.slice(0, size) });
+        const answering = 'BCDEFG'.slice(0, answers);
+        group.read('A');
+        group.settle(({ from, to }) => answering.includes(from) || answering.includes(to));
+        expect(group.granted.length, `${answers} of ${size}`).toBe(
+          2 * (answers + 1) > size ? 1 : 0,
+        );
+      }
+  });
+
+  it('is not granted for a contact of a moment ago: there is no lease', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.isolate('A');
+    group.read('A');
+    group.settle();
+    expect(group.granted).toEqual([]);
+  });
+
+  it('that is granted leaves nothing behind', () => {
+    const group = groupLedBy('A');
+    for (let time = 0; time < 10; time += 1) {
+      group.read('A');
+      group.settle();
+      group.step(readRequest({ from: 'B', to: 'A', term: 1 }, { id: time, lastTerm: 1 }));
+    }
+    group.pass(100);
+    expect(group.granted.length).toBe(10);
+    expect(stateOf(group.core('A'))).toMatchObject({ role: { pendingReads: [] }, reads: [] });
+  });
+
   it.each([
     // In the joint configuration {A,B,D}+{A,B,C} both halves need a majority.
     ['B', true],

@@ -127,6 +127,58 @@ describe('the window', () => {
   });
 });
 
+describe('probing', () => {
+  function probing(): Group {
+    const group = new Group();
+    group.suspect('A');
+    group.settle(({ type }) => type !== 'append');
+    group.sent = [];
+    return group;
+  }
+
+  it('repeats its one append once the reply is late, and sends nothing else until then', () => {
+    const group = probing();
+    const [probe] = group.withhold(({ to }) => to === 'B');
+    group.propose('A');
+    group.pass(retransmitMs - 1);
+    const toB = () => group.sent.filter(({ to, type }) => to === 'B' && type === 'append');
+    expect(toB()).toEqual([]);
+    group.loses = ({ to }) => to === 'B';
+    group.pass(1);
+    expect(toB()).toMatchObject([{ prevIndex: probe?.type === 'append' ? probe.prevIndex : -1 }]);
+  });
+
+  it('of one follower ends with its acknowledgement, that of another does not', () => {
+    const group = probing();
+    group.settle(({ from, to }) => from === 'B' || to === 'B');
+    group.withhold();
+    group.sent = [];
+    for (let at = 0; at < 2; at += 1) group.propose('A');
+    expect(group.sent.map(({ to, type }) => `${type} ${to}`)).toEqual(['append B', 'append B']);
+  });
+});
+
+describe('an append without entries', () => {
+  it('goes to every follower for a read, and stands where their logs meet', () => {
+    const group = groupLedBy('A', { voters: 'ABC', learners: 'D' });
+    group.isolate('C');
+    group.propose('A');
+    group.settle();
+    group.sent = [];
+    group.read('A');
+    expect(group.sent.map(({ to }) => to)).toEqual(['B', 'C', 'D']);
+    // C has not acknowledged entry 2: the commit index is told, and what it means is up to C.
+    expect(group.sent).toMatchObject([
+      { entries: [], prevIndex: 2, commit: 2 },
+      { entries: [], prevIndex: 1, commit: 2 },
+      { entries: [], prevIndex: 2, commit: 2 },
+    ]);
+    const [, toC] = group.sent;
+    if (toC) group.step(toC);
+    expect(group.core('C').commitIndex).toBe(1);
+  });
+});
+
 describe('an append', () => {
   it('goes to all others at once, with the entry before it and the commit index', () => {
     const group = groupLedBy('A', { voters: 'ABCD', learners: 'E' });

@@ -1,0 +1,107 @@
+/**
+ * The durable half of the log in SQL, compared with one in memory that is too simple to be wrong.
+ */
+import { describe, expect, it } from 'vitest';
+import { initialize, loadBoot, persist, SqlLogReader } from '../../src/node-do/log-store.ts';
+import { createSchema } from '../../src/node-do/schema.ts';
+import type { Effects, Entry, MemberId } from '../../src/raft/types.ts';
+import { entries, entry } from '../raft/support/messages.ts';
+import { Storage } from '../raft/support/storage.ts';
+import { NodeSql } from '../support/node-sql.ts';
+import { Random } from '../support/random.ts';
+
+/** The host's form of a member's name: place and incarnation. */
+function members(names: string): MemberId[] {
+  return [...names].map((name) => `${name.charCodeAt(0)}.${name}` as MemberId);
+}
+
+const founding = { voters: members('ABC'), outgoing: [], learners: members('D') };
+
+function newSql(): NodeSql {
+  const sql = new NodeSql();
+  createSchema(sql, 'incarnation');
+  initialize(sql, founding);
+  return sql;
+}
+
+function effects(fields: Partial<Effects>): Effects {
+  return {
+    hardState: null,
+    truncateFrom: null,
+    append: [],
+    messages: [],
+    committed: [],
+    reads: [],
+    droppedReads: [],
+    ...fields,
+  };
+}
+
+/** Appends of all kinds of entries, sometimes in place of the last ones, and hard states. */
+function randomEffects(random: Random, lastIndex: number, term: number): Effects {
+  const truncates = lastIndex > 0 && random.next() < 0.3;
+  const truncateFrom = truncates ? random.integer(Math.max(1, lastIndex - 3), lastIndex) : null;
+  const append: Entry[] = [];
+  let index = (truncateFrom ?? lastIndex + 1) - 1;
+  for (let count = random.integer(0, 4); count > 0; count -= 1) {
+    index += 1;
+    const dice = random.integer(1, 10);
+    const configuration = { ...founding, learners: members(random.pick(['', 'D', 'E'])) };
+    if (dice <= 2) append.push({ index, term, payload: { type: 'noop' } });
+    else if (dice <= 4)
+      append.push({ index, term, payload: { type: 'configuration', configuration } });
+    else append.push(entry(index, term, 'x'.repeat(random.integer(0, 9))));
+  }
+  const vote = random.pick(['A', 'B', null]) as MemberId | null;
+  const hardState = { term, vote, termLeader: vote, termLeaderBoot: term };
+  return effects({ hardState: random.next() < 0.5 ? hardState : null, truncateFrom, append });
+}
+
+/** Without the classes that tell one byte array from another. */
+function plain(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (part instanceof Uint8Array ? [...part] : part));
+}
+
+describe('the rows of the log', () => {
+  it('are what a log in memory is, after any effects and at the beginning of any life', () => {
+    const random = new Random(1);
+    for (let run = 0; run < 20; run += 1) {
+      const sql = newSql();
+      const model = new Storage(founding);
+      for (let term = 1; term <= 20; term += 1) {
+        const turn = randomEffects(random, model.lastIndex, term);
+        persist(sql, turn);
+        model.persist(turn);
+        const reader = new SqlLogReader(sql);
+        expect(plain(loadBoot(sql, 0))).toBe(plain(model.bootState()));
+        for (let index = 1; index <= model.lastIndex + 1; index += 1)
+          expect(reader.term(index)).toBe(model.term(index));
+        const from = random.integer(1, model.lastIndex + 1);
+        const to = random.integer(from, model.lastIndex + 2);
+        const count = random.integer(1, 5);
+        const read = reader.entries(from, to, 1e9, count);
+        expect(plain(read)).toBe(plain(model.entries(from, to, 1e9, count)));
+      }
+    }
+  });
+
+  it('are read in portions of at least one entry, bounded in number and bytes', () => {
+    const sql = newSql();
+    persist(sql, effects({ append: [entry(1, 1, 'aaaa'), entry(2, 1, 'bbbb'), entry(3, 1, 'c')] }));
+    const reader = new SqlLogReader(sql);
+    const read = (from: number, bytes: number, count: number) =>
+      reader.entries(from, 3, bytes, count).map(({ index }) => index);
+    expect(read(1, 100, 100)).toEqual([1, 2, 3]);
+    expect(read(1, 100, 2)).toEqual([1, 2]);
+    expect(read(1, 8, 100)).toEqual([1, 2]);
+    expect(read(2, 0, 100)).toEqual([2]);
+    expect(read(4, 100, 100)).toEqual([]);
+  });
+
+  it('refuse an index that is taken: nothing is overwritten without a truncation', () => {
+    const sql = newSql();
+    persist(sql, effects({ append: entries(1, 1, 1) }));
+    expect(() => persist(sql, effects({ append: entries(2, 2) }))).toThrow('UNIQUE');
+    expect(new SqlLogReader(sql).term(2)).toBe(1);
+  });
+});
