@@ -100,9 +100,13 @@ describe('the log', () => {
     for (let from = 1; from <= 10; from += 1)
       for (let to = from; to <= 10; to += 1)
         for (let count = 1; count <= 11; count += 1) {
-          const pages = [];
-          for (let at = from; at <= to; at = (pages.at(-1)?.index ?? to) + 1)
-            pages.push(...log.slice(at, to, 1e9, count));
+          const pages: Entry[] = [];
+          // Turns out short where storage ends and memory begins.
+          for (let page: Entry[] = [], at = from; at <= to; at += page.length) {
+            page = log.slice(at, to, 1e9, count);
+            if (page.length === 0) break;
+            pages.push(...page);
+          }
           expect(pages).toEqual([...storage.log, ...entries(8, 3, 4, 4)].slice(from - 1, to));
         }
   });

@@ -110,6 +110,7 @@ describe('a message of the member itself', () => {
       const { term } = group.core('A');
       const toItself = { from: 'A', to: 'A', term, boot: 2 };
       group.step(voteReply(toItself, { toBoot: 2 }));
+      group.step(voteReply(toItself, { toBoot: 2, granted: false }));
       group.step(voteReply(toItself, { toBoot: 2, type: 'preVoteReply' }));
       group.step(preVote(toItself, { lastIndex: 9, lastTerm: 9 }));
       group.step(readRequest(toItself));

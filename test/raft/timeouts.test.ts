@@ -105,14 +105,18 @@ describe('a tick', () => {
     expect(group.core('A').nextDeadline()).not.toBe(at);
   });
 
-  it('with a clock that steps back does nothing either', () => {
+  it('with a clock that steps back waits from where the clock stood', () => {
     const group = working();
+    group.tick('B');
+    const stood = group.now;
     const at = group.core('A').nextDeadline();
     group.sent = [];
     group.now -= 60_000;
     group.tick('A');
     expect(group.sent).toEqual([]);
     expect(group.core('A').nextDeadline()).toBe(at);
+    group.suspect('B');
+    expect(group.core('B').nextDeadline()).toBeGreaterThan(stood);
   });
 });
 

@@ -50,7 +50,8 @@ function randomEffects(random: Random, lastIndex: number, term: number): Effects
     if (dice <= 2) append.push({ index, term, payload: { type: 'noop' } });
     else if (dice <= 4)
       append.push({ index, term, payload: { type: 'configuration', configuration } });
-    else append.push(entry(index, term, 'x'.repeat(random.integer(0, 9))));
+    // Never empty: SQLite binds an empty blob as NULL, and no batch of commands is empty.
+    else append.push(entry(index, term, 'x'.repeat(random.integer(1, 9))));
   }
   const vote = random.pick(['A', 'B', null]) as MemberId | null;
   const hardState = { term, vote, termLeader: vote, termLeaderBoot: term };
