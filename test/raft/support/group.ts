@@ -23,6 +23,8 @@ export interface GroupOptions {
   readonly learners?: string;
   readonly settings?: Partial<Settings>;
   readonly seed?: number;
+  /** Where the members' random waits come from, in place of the seed. */
+  readonly random?: Random;
   /** How long each message takes in pass() and settle(). */
   readonly latencyMs?: number;
 }
@@ -67,6 +69,8 @@ export class Group extends Network {
   readonly checks = new Checks();
   /** False: the test itself breaks an invariant, by taking storage back in time. */
   isChecked = true;
+  /** Told of every turn when it is durable, before its messages leave. */
+  onTurn: (life: Life, effects: Effects) => void = () => {};
   readonly random: Random;
   private readonly lives = new Map<MemberId, Life>();
   private readonly storages = new Map<MemberId, Storage>();
@@ -84,7 +88,7 @@ export class Group extends Network {
     this.configuration = configuration;
     this.settings = options.settings ?? {};
     this.latencyMs = options.latencyMs ?? 0;
-    this.random = new Random(options.seed ?? 1);
+    this.random = options.random ?? new Random(options.seed ?? 1);
     for (const id of this.ids) {
       this.storages.set(id, startingStorage(this.configuration, options.start?.[id] ?? {}));
       this.begin(id);
@@ -280,6 +284,7 @@ export class Group extends Network {
     if (this.isChecked) this.checks.after(life, storage, effects, before);
     if (this.isChecked && !life.superseded)
       this.checks.checkProgress(life, (id) => this.storage(id));
+    this.onTurn(life, effects);
     for (const message of effects.messages) this.post(message);
     for (const { id, index } of effects.reads) {
       this.checks.readGranted(`${id}`, index);
