@@ -147,7 +147,7 @@ describe('what take() gives', () => {
     const { core } = group.life('A');
     expect(core.nextDeadline()).not.toBe(group.now);
     for (const effect of Object.values(core.take()))
-      expect(effect === null || (Array.isArray(effect) && effect.length === 0)).toBe(true);
+      expect(Array.isArray(effect) ? effect.length : (effect ?? false)).toBeFalsy();
   });
 
   it('is applied in order, and nothing that was not given', () => {
