@@ -8,13 +8,22 @@ import {
   EntrySchema,
   MemberSchema,
   MessageSchema,
+  SnapshotSchema,
   type Configuration as WireConfiguration,
   type Entry as WireEntry,
   type Member as WireMember,
   type Message as WireMessage,
 } from '../api/gen/peer_pb.js';
 import type { Configuration } from '../raft/configuration.ts';
-import type { Append, Body, Entry, MemberId, Message } from '../raft/types.ts';
+import type {
+  Append,
+  Body,
+  Entry,
+  FromLeader,
+  MemberId,
+  Message,
+  Snapshot,
+} from '../raft/types.ts';
 import { unreachable } from '../raft/types.ts';
 import { incarnationOf, memberId, placeOf } from './identity.ts';
 
@@ -66,6 +75,7 @@ function toWireBody(message: Body): WireBodyInit {
           pre: message.type === 'preVote',
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
+          transfer: message.type === 'vote' && message.transfer,
         },
       };
     case 'preVoteReply':
@@ -88,10 +98,25 @@ function toWireBody(message: Body): WireBodyInit {
           prevTerm: BigInt(message.prevTerm),
           entries: message.entries.map(toWireEntry),
           commit: BigInt(message.commit),
-          readPosition: BigInt(message.readPosition),
-          barrier: BigInt(message.barrier),
+          ...toWireFromLeader(message),
         },
       };
+    case 'snapshot':
+      return { case: 'snapshot', value: toWireSnapshot(message) };
+    case 'snapshotReply':
+      return {
+        case: 'snapshotReply',
+        value: {
+          id: message.id,
+          cursor: message.cursor,
+          toBoot: BigInt(message.toBoot),
+          readPosition: BigInt(message.readPosition),
+        },
+      };
+    case 'timeoutNow':
+      return { case: 'timeoutNow', value: {} };
+    case 'suspicion':
+      return { case: 'suspicion', value: {} };
     case 'appendReply':
       return {
         case: 'appendReply',
@@ -106,6 +131,7 @@ function toWireBody(message: Body): WireBodyInit {
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
           leaderLostEntries: message.leaderLostEntries,
+          cannotApply: !message.canApply,
         },
       };
     case 'readRequest':
@@ -126,6 +152,8 @@ function toWireBody(message: Body): WireBodyInit {
           index: BigInt(message.index),
           indexTerm: BigInt(message.indexTerm),
           refused: message.refused,
+          removed: message.removed,
+          ...(message.leader === null ? {} : { leader: toWireMember(message.leader) }),
         },
       };
     default:
@@ -166,9 +194,11 @@ export function fromWire(message: WireMessage, route: Route): Message | null {
 function fromWireBody(body: WireMessage['body']): Body | null {
   switch (body.case) {
     case 'voteRequest': {
-      const { pre, lastIndex, lastTerm } = body.value;
-      const type = pre ? 'preVote' : 'vote';
-      return { type, lastIndex: Number(lastIndex), lastTerm: Number(lastTerm) };
+      const { pre, transfer } = body.value;
+      const lastIndex = Number(body.value.lastIndex);
+      const lastTerm = Number(body.value.lastTerm);
+      if (pre) return { type: 'preVote', lastIndex, lastTerm };
+      return { type: 'vote', lastIndex, lastTerm, transfer };
     }
     case 'voteReply': {
       const { pre, granted, toBoot, requestTerm, leader } = body.value;
@@ -196,6 +226,7 @@ function fromWireBody(body: WireMessage['body']): Body | null {
         lastIndex: Number(reply.lastIndex),
         lastTerm: Number(reply.lastTerm),
         leaderLostEntries: reply.leaderLostEntries,
+        canApply: !reply.cannotApply,
       };
     }
     case 'readRequest': {
@@ -208,7 +239,7 @@ function fromWireBody(body: WireMessage['body']): Body | null {
       };
     }
     case 'readReply': {
-      const { id, toBoot, index, indexTerm, refused } = body.value;
+      const { id, toBoot, index, indexTerm, refused, removed, leader } = body.value;
       return {
         type: 'readReply',
         id: Number(id),
@@ -216,8 +247,21 @@ function fromWireBody(body: WireMessage['body']): Body | null {
         index: Number(index),
         indexTerm: Number(indexTerm),
         refused,
+        removed,
+        leader: leader ? fromWireMember(leader) : null,
       };
     }
+    case 'snapshot':
+      return fromWireSnapshot(body.value);
+    case 'snapshotReply': {
+      const { id, cursor, toBoot, readPosition } = body.value;
+      const type = 'snapshotReply';
+      return { type, id, cursor, toBoot: Number(toBoot), readPosition: Number(readPosition) };
+    }
+    case 'timeoutNow':
+      return { type: 'timeoutNow' };
+    case 'suspicion':
+      return { type: 'suspicion' };
     default:
       return null;
   }
@@ -239,8 +283,67 @@ function fromWireAppend(
     prevTerm: Number(append.prevTerm),
     entries,
     commit: Number(append.commit),
-    readPosition: Number(append.readPosition),
-    barrier: Number(append.barrier),
+    ...fromWireFromLeader(append),
+  };
+}
+
+interface WireFromLeader {
+  readonly readPosition: bigint;
+  readonly barrier: bigint;
+  readonly knownBoot: bigint;
+  readonly knownMatch: bigint;
+}
+
+function toWireFromLeader(facts: FromLeader): WireFromLeader {
+  return {
+    readPosition: BigInt(facts.readPosition),
+    barrier: BigInt(facts.barrier),
+    knownBoot: BigInt(facts.knownBoot),
+    knownMatch: BigInt(facts.knownMatch),
+  };
+}
+
+function fromWireFromLeader(facts: WireFromLeader): FromLeader {
+  return {
+    readPosition: Number(facts.readPosition),
+    barrier: Number(facts.barrier),
+    knownBoot: Number(facts.knownBoot),
+    knownMatch: Number(facts.knownMatch),
+  };
+}
+
+type WireSnapshot = Extract<WireMessage['body'], { case: 'snapshot' }>['value'];
+
+/** A chunk that its sender's host has not filled does not travel. */
+function toWireSnapshot(message: Snapshot): WireSnapshot {
+  const { snapshot, cursor, chunk } = message;
+  if (!chunk) throw new Error('a snapshot message is filled before it is sent');
+  return create(SnapshotSchema, {
+    id: snapshot.id,
+    index: BigInt(snapshot.index),
+    term: BigInt(snapshot.term),
+    configuration: toWireConfiguration(snapshot.configuration),
+    cursor,
+    data: chunk.data,
+    ...(chunk.next === null ? {} : { next: chunk.next }),
+    ...toWireFromLeader(message),
+  });
+}
+
+/** Null when it says no configuration: nothing that this version could install. */
+function fromWireSnapshot(wire: WireSnapshot): Snapshot | null {
+  if (!wire.configuration) return null;
+  return {
+    type: 'snapshot',
+    snapshot: {
+      id: wire.id,
+      index: Number(wire.index),
+      term: Number(wire.term),
+      configuration: fromWireConfiguration(wire.configuration),
+    },
+    cursor: wire.cursor,
+    chunk: { data: wire.data, next: wire.next ?? null },
+    ...fromWireFromLeader(wire),
   };
 }
 

@@ -47,6 +47,9 @@ export function loadBoot(sql: Sql, applied: LogIndex): BootState {
         configuration: decodeConfiguration(data as Uint8Array),
       }))
       .reverse(),
+    snapshot: null,
+    receiving: null,
+    canApply: true,
   };
 }
 

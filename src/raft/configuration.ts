@@ -16,6 +16,14 @@ export function isVoter(configuration: Configuration, id: MemberId): boolean {
   return configuration.voters.includes(id) || configuration.outgoing.includes(id);
 }
 
+export function isMember(configuration: Configuration, id: MemberId): boolean {
+  return isVoter(configuration, id) || configuration.learners.includes(id);
+}
+
+export function isJoint({ outgoing }: Configuration): boolean {
+  return outgoing.length > 0;
+}
+
 /** Every member once, voters first, in the order of the configuration. */
 export function allMembers(configuration: Configuration): MemberId[] {
   return [

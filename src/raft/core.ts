@@ -6,12 +6,30 @@
  * A thrown RaftInvariantError means that this life must end.
  */
 
-import type { Configuration } from './configuration.ts';
-import { armLag, nextDeadline, tick } from './deadlines.ts';
+import { type Configuration, isVoter } from './configuration.ts';
+import { armLag, needsRepair, nextDeadline, repair, tick } from './deadlines.ts';
+import { noEffects } from './effects.ts';
 import { becomeFollower, onPreVote, onVote, onVoteReply, trustedLeader } from './election.ts';
 import { answerOldLeader, onAppend } from './follower.ts';
+import {
+  handOver,
+  offerToPreferred,
+  onTimeoutNow,
+  pumpTransfer,
+  type TransferResult,
+  transferLeader,
+} from './leadership.ts';
 import { payloadBytes } from './log.ts';
+import {
+  changeMembership,
+  forgetLeavers,
+  leaveJoint,
+  leaveOffice,
+  type MembershipResult,
+  type Target,
+} from './membership.ts';
 import { confirmReads, onReadRequest, startLocalRead } from './reads.ts';
+import { pumpRemoteReads, remoteReadsUnreachable, startRemoteRead } from './remote-reads.ts';
 import {
   advanceCommit,
   appendOwn,
@@ -21,28 +39,45 @@ import {
   restartProgress,
   resumeLeader,
 } from './replication.ts';
+import { onSnapshot, onSnapshotReply, snapshotOpened, tendSnapshot } from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
-import { configurationOf, hardStateOf, mayCampaign, newState } from './state.ts';
-import { checkUnreachable, onReadReply, postponeCampaign, suspect } from './suspicion.ts';
-import type { Boot, Effects, Entry, LogIndex, MemberId, Message, Millis, Term } from './types.ts';
+import { configurationOf, hardStateOf, newState } from './state.ts';
+import {
+  checkUnreachable,
+  onReadReply,
+  onSuspicion,
+  postponeCampaign,
+  suspect,
+} from './suspicion.ts';
+import type {
+  Boot,
+  Effects,
+  Entry,
+  LogIndex,
+  MemberId,
+  Message,
+  Millis,
+  SnapshotMeta,
+  Term,
+} from './types.ts';
 import { invariant, unreachable } from './types.ts';
 
 export type RoleName = State['role']['type'];
 
 export type ProposeResult =
   | { readonly ok: true; readonly index: LogIndex; readonly term: Term }
-  | { readonly ok: false; readonly reason: 'notLeader' | 'tooMuchUncommitted' };
+  | { readonly ok: false; readonly reason: 'notLeader' | 'tooMuchUncommitted' | 'transferring' };
 
 export class RaftCore {
   private readonly state: State;
 
   constructor(config: CoreConfig, boot: Boot, random: () => number, now: Millis) {
     this.state = newState(config, boot, random, now);
-    const { termLeader, vote, self, log, term } = this.state;
+    const { termLeader, vote, self, log, term, canLead } = this.state;
     // Resuming needs the mark, the vote and the configuration to agree (design.md section 6). The
     // log of a leader ends in its term; one that does not has lost something, and must not lead.
     const leads = termLeader === self && vote === self && log.lastTerm === term;
-    if (leads && mayCampaign(this.state)) resumeLeader(this.state);
+    if (leads && canLead && isVoter(configurationOf(this.state), self)) resumeLeader(this.state);
     armLag(this.state);
   }
 
@@ -71,11 +106,24 @@ export class RaftCore {
       case 'appendReply':
         if (message.term === state.term) onAppendReply(state, message);
         return;
+      case 'snapshot':
+        if (message.term < state.term) answerOldLeader(state, message);
+        else onSnapshot(state, message);
+        return;
+      case 'snapshotReply':
+        if (message.term === state.term) onSnapshotReply(state, message);
+        return;
       case 'readRequest':
         onReadRequest(state, message);
         return;
       case 'readReply':
         if (message.term === state.term) onReadReply(state, message);
+        return;
+      case 'timeoutNow':
+        onTimeoutNow(state, message);
+        return;
+      case 'suspicion':
+        onSuspicion(state, message);
         return;
       default:
         unreachable(message);
@@ -87,6 +135,7 @@ export class RaftCore {
     const { state } = this;
     this.advance(now);
     if (state.role.type !== 'leader') return { ok: false, reason: 'notLeader' };
+    if (state.role.transfer) return { ok: false, reason: 'transferring' };
     const entry = appendOwn(state, state.role, { type: 'data', data });
     if (!entry) return { ok: false, reason: 'tooMuchUncommitted' };
     return { ok: true, index: entry.index, term: entry.term };
@@ -94,12 +143,62 @@ export class RaftCore {
 
   /**
    * Starts a linearizable read that came as a new event to this life. Its `id` comes back in
-   * Effects.reads or droppedReads. False: this member does not lead, or too many reads wait.
+   * Effects.reads or droppedReads. False: no leader is known here, it is being doubted, or too many
+   * reads wait. A follower's and a learner's reads are confirmed by the leader.
    */
   readIndex(id: number, now: Millis): boolean {
     const { state } = this;
     this.advance(now);
-    return state.role.type === 'leader' && startLocalRead(state, state.role, id);
+    if (state.role.type === 'leader') return startLocalRead(state, state.role, id);
+    return startRemoteRead(state, id);
+  }
+
+  /** Makes `target` the configuration, by way of a joint one (thesis 4.3). */
+  changeMembership(target: Target, now: Millis): MembershipResult {
+    this.advance(now);
+    return changeMembership(this.state, target);
+  }
+
+  /** Hands leadership to `to` when its log is complete; to itself: ends a transfer under way. */
+  transferLeader(to: MemberId, now: Millis): TransferResult {
+    this.advance(now);
+    return transferLeader(this.state, to);
+  }
+
+  /** Who should lead, best first: ranks campaigns, and has a resting leader hand over. */
+  preferLeaders(order: readonly MemberId[]): void {
+    this.state.preferred = order;
+  }
+
+  /** The host has opened the snapshot that Effects.openSnapshot asked for. */
+  snapshotOpened(snapshot: SnapshotMeta): void {
+    snapshotOpened(this.state, snapshot);
+  }
+
+  /**
+   * Forgets the log up to `index`, or as far as nothing here needs it: what is not applied, what an
+   * open snapshot needs after it, and what a follower that answers still lacks. Returns where the
+   * log starts now, for the host to delete what is before it; null: nothing changed.
+   */
+  compactTo(index: LogIndex): { readonly index: LogIndex; readonly term: Term } | null {
+    const { state } = this;
+    let limit = Math.min(index, state.applied, state.log.stable);
+    if (state.snapshot) limit = Math.min(limit, state.snapshot.index);
+    if (state.role.type === 'leader') limit = Math.min(limit, neededByFollowers(state, state.role));
+    if (limit <= state.log.start.index) return null;
+    state.log.compact(limit);
+    return { ...state.log.start };
+  }
+
+  /** The repair alarm: members that did not answer are tried again. */
+  repair(now: Millis): void {
+    this.advance(now);
+    repair(this.state);
+  }
+
+  /** True when something is unfinished here that only a repair alarm will look at again. */
+  get needsRepair(): boolean {
+    return needsRepair(this.state);
   }
 
   /** Somebody could not reach the leader of `term` (0: knows none). */
@@ -115,14 +214,21 @@ export class RaftCore {
   peerUnreachable(peer: MemberId, now: Millis): void {
     this.advance(now);
     peerUnreachable(this.state, peer);
+    remoteReadsUnreachable(this.state, peer);
     checkUnreachable(this.state, peer);
   }
 
-  /** This member cannot apply what is committed: it leads no more and does not campaign. */
+  /** This member cannot apply what is committed: it hands over and campaigns no more (rule 8). */
   standDown(): void {
     const { state } = this;
     state.canLead = false;
-    if (state.role.type !== 'follower') becomeFollower(state, state.term, null);
+    if (state.role.type === 'leader') handOver(state);
+    else if (state.role.type !== 'follower') becomeFollower(state, state.term, null);
+  }
+
+  /** What it could not apply is gone from its log again. */
+  standUp(): void {
+    this.state.canLead = true;
   }
 
   tick(now: Millis): void {
@@ -139,30 +245,63 @@ export class RaftCore {
   /** What the host must do now; see Effects for the order and for what it promises. */
   take(): Effects {
     const { state } = this;
+    if (state.lost) return { ...noEffects(), lost: true };
     const truncateFrom = state.log.truncatedFrom;
     state.log.truncatedFrom = null;
     const append = state.log.takeUnstable();
-    if (state.role.type === 'leader') {
-      advanceCommit(state, state.role);
-      confirmReads(state, state.role);
-      pump(state, state.role);
-    }
+    if (state.role.type === 'leader') append.push(...this.lead(state.role));
+    else pumpRemoteReads(state);
+    tendSnapshot(state);
     armLag(state);
     const committed = this.takeCommitted();
+    const { messages, reads, droppedReads, chunks, removed } = state;
     const effects: Effects = {
+      lost: false,
       hardState: state.hardStateChanged ? hardStateOf(state) : null,
+      chunks,
       truncateFrom,
       append,
-      messages: state.messages,
+      messages,
       committed,
-      reads: state.reads,
-      droppedReads: state.droppedReads,
+      reads,
+      droppedReads,
+      openSnapshot: state.wantsSnapshot && state.snapshot === null,
+      closeSnapshot: state.closesSnapshot,
+      removed,
     };
+    this.forgetOutput();
+    return effects;
+  }
+
+  /** The leader's part of take(). Returns entries that it had to append on the way. */
+  private lead(role: Leader): Entry[] {
+    const { state } = this;
+    const appended: Entry[] = [];
+    advanceCommit(state, role);
+    if (leaveJoint(state, role)) {
+      appended.push(...state.log.takeUnstable());
+      // Of a group of one the entry is committed now.
+      advanceCommit(state, role);
+    }
+    confirmReads(state, role);
+    forgetLeavers(state, role);
+    if (leaveOffice(state)) return appended;
+    offerToPreferred(state, role);
+    pump(state, role);
+    pumpTransfer(state, role);
+    return appended;
+  }
+
+  private forgetOutput(): void {
+    const { state } = this;
     state.hardStateChanged = false;
     state.messages = [];
     state.reads = [];
     state.droppedReads = [];
-    return effects;
+    state.chunks = [];
+    state.wantsSnapshot = false;
+    state.closesSnapshot = false;
+    state.removed = false;
   }
 
   /** When tick() is to be called next; null: there is nothing to wait for. */
@@ -203,6 +342,21 @@ export class RaftCore {
   get configuration(): Configuration {
     return configurationOf(this.state);
   }
+  /** A transfer is under way: no proposal is taken. */
+  get isTransferring(): boolean {
+    const { role } = this.state;
+    return role.type === 'leader' && role.transfer !== null;
+  }
+  /** False: this member stood down. */
+  get canLead(): boolean {
+    return this.state.canLead;
+  }
+  /** Members that this leader has given up for now. */
+  get silentMembers(): MemberId[] {
+    const { role } = this.state;
+    if (role.type !== 'leader') return [];
+    return [...role.progress].filter(([, { onRepairList }]) => onRepairList).map(([id]) => id);
+  }
   /** Entries of this leader that are not committed yet, for the host's pipeline. */
   get uncommittedEntries(): number {
     return this.state.log.lastIndex - this.state.commit;
@@ -229,8 +383,8 @@ export class RaftCore {
   private adoptTerm(message: Message): boolean {
     const { state } = this;
     // A pre-vote is a question about a term that may never begin.
-    if (message.type === 'preVote') return true;
-    if (message.type === 'vote' && trustedLeader(state) !== null) {
+    if (message.type === 'preVote' || message.type === 'suspicion') return true;
+    if (message.type === 'vote' && !message.transfer && trustedLeader(state) !== null) {
       // CheckQuorum's other half: who hears its leader does not help to depose it (thesis 4.2.3).
       state.messages.push({
         type: 'voteReply',
@@ -245,7 +399,10 @@ export class RaftCore {
       });
       return false;
     }
-    const leads = message.type === 'append' || (message.type === 'readReply' && !message.refused);
+    const leads =
+      message.type === 'append' ||
+      message.type === 'snapshot' ||
+      (message.type === 'readReply' && !message.refused);
     becomeFollower(state, message.term, leads ? message.from : null);
     // The suspicion outlives the term in which it began (consensus-rules.md 12).
     if (state.suspicion && !leads) postponeCampaign(state);
@@ -262,6 +419,16 @@ export class RaftCore {
     if (state.role.type === 'leader') releaseUncommitted(state.role, entries);
     return entries;
   }
+}
+
+/** Up to where every follower that answers has the log; one that gets a snapshot needs none of it. */
+function neededByFollowers({ now, settings }: State, role: Leader): LogIndex {
+  let least = Number.POSITIVE_INFINITY;
+  for (const { state, match, onRepairList, repliedAt } of role.progress.values()) {
+    const answers = !onRepairList && now - repliedAt < settings.repairAfterMs;
+    if (answers && state !== 'snapshot') least = Math.min(least, match);
+  }
+  return least;
 }
 
 function releaseUncommitted(role: Leader, entries: readonly Entry[]): void {

@@ -2,7 +2,16 @@
  * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
  */
 import { becomeFollower } from './election.ts';
-import { checkQuorum, positionWanted, quorumDeadline, retransmit, roundAt } from './replication.ts';
+import { expireTransfer } from './leadership.ts';
+import { remoteReadDeadline, tickRemoteReads } from './remote-reads.ts';
+import {
+  checkQuorum,
+  positionWanted,
+  quorumDeadline,
+  retransmit,
+  roundAt,
+  wake,
+} from './replication.ts';
 import type { Leader, State } from './state.ts';
 import { randomElectionTimeout } from './state.ts';
 import { campaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
@@ -14,7 +23,7 @@ export function nextDeadline(state: State): number | null {
   const { role } = state;
   switch (role.type) {
     case 'follower':
-      return earliest(suspicionDeadline(state), state.lagAt);
+      return earliest(earliest(suspicionDeadline(state), state.lagAt), remoteReadDeadline(state));
     case 'preCandidate':
     case 'candidate':
       return earliest(role.deadline, state.suspicion?.until ?? null);
@@ -25,14 +34,19 @@ export function nextDeadline(state: State): number | null {
   }
 }
 
-function hasOutput({ messages, reads, droppedReads, hardStateChanged }: State): boolean {
-  return hardStateChanged || messages.length + reads.length + droppedReads.length > 0;
+function hasOutput(state: State): boolean {
+  const { messages, reads, droppedReads, chunks, hardStateChanged, removed } = state;
+  const count = messages.length + reads.length + droppedReads.length + chunks.length;
+  return hardStateChanged || removed || count > 0;
 }
 
 function leaderDeadline(state: State, role: Leader): number | null {
   let deadline = earliest(role.noticeAt, quorumDeadline(state, role));
+  deadline = earliest(deadline, role.transfer?.deadline ?? null);
   for (const progress of role.progress.values()) {
     deadline = earliest(deadline, progress.retransmitAt);
+    const waitsForChunk = progress.state === 'snapshot' && !progress.probeSent;
+    if (waitsForChunk && !progress.onRepairList && state.snapshot) return state.now;
     if (progress.state === 'replicate' && progress.sentPosition < positionWanted(role))
       deadline = earliest(deadline, roundAt(state, progress));
   }
@@ -50,6 +64,7 @@ export function tick(state: State): void {
   switch (role.type) {
     case 'follower':
       tickLag(state);
+      tickRemoteReads(state);
       tickSuspicion(state);
       return;
     case 'preCandidate':
@@ -58,6 +73,7 @@ export function tick(state: State): void {
       return;
     case 'leader':
       retransmit(state, role);
+      expireTransfer(state, role);
       checkQuorum(state, role);
       return;
     default:
@@ -88,6 +104,25 @@ export function armLag(state: State): void {
   }
   if (state.lagAt !== null || state.lagAttempts >= state.settings.lagAttemptsMax) return;
   state.lagAt = state.now + randomElectionTimeout(state) * 2 ** state.lagAttempts;
+}
+
+/** True when only a repair alarm will look again at what is unfinished here. */
+export function needsRepair(state: State): boolean {
+  const { role } = state;
+  if (role.type === 'leader') return [...role.progress.values()].some((p) => p.onRepairList);
+  return state.log.lastIndex > state.commit;
+}
+
+/** The repair alarm: what was given up for lost is tried again. */
+export function repair(state: State): void {
+  const { role } = state;
+  if (role.type === 'leader') {
+    wake(state, role);
+    role.noticeAt = state.now;
+  } else {
+    state.lagAttempts = 0;
+    if (state.log.lastIndex > state.commit) suspect(state);
+  }
 }
 
 function tickLag(state: State): void {

@@ -6,6 +6,7 @@
  */
 import { isVoter, voteOutcome } from './configuration.ts';
 import { failReads } from './reads.ts';
+import { dropRemoteReads } from './remote-reads.ts';
 import { becomeLeader, showLeadership } from './replication.ts';
 import type { State } from './state.ts';
 import {
@@ -24,6 +25,7 @@ export function becomeFollower(state: State, term: Term, leader: MemberId | null
   invariant(term >= state.term, 'the term never falls');
   if (state.role.type === 'leader') failReads(state, state.role);
   if (term > state.term) {
+    dropRemoteReads(state);
     state.term = term;
     // Only a new term clears the vote: within a term it never changes (thesis 3.4).
     state.vote = null;
@@ -39,6 +41,7 @@ export function becomeFollower(state: State, term: Term, leader: MemberId | null
 /** Asks whether it could win; changes no term and no vote (thesis 9.6). */
 export function startPreVote(state: State): void {
   if (!mayCampaign(state)) return;
+  dropRemoteReads(state);
   state.role = {
     type: 'preCandidate',
     votes: new Map([[state.self, true]]),
@@ -51,7 +54,9 @@ export function startPreVote(state: State): void {
     send(state, voter, { type: 'preVote', lastIndex, lastTerm });
 }
 
-function startElection(state: State): void {
+/** `transfer`: the leader has asked for it, so its voters need not doubt it first. */
+export function startElection(state: State, transfer = false): void {
+  dropRemoteReads(state);
   state.term += 1;
   state.vote = state.self;
   state.termLeader = null;
@@ -65,7 +70,8 @@ function startElection(state: State): void {
   };
   if (decideElection(state)) return;
   const { lastIndex, lastTerm } = state.log;
-  for (const voter of otherVoters(state)) send(state, voter, { type: 'vote', lastIndex, lastTerm });
+  for (const voter of otherVoters(state))
+    send(state, voter, { type: 'vote', lastIndex, lastTerm, transfer });
 }
 
 /** True when the round has ended. */
@@ -139,19 +145,26 @@ export function onVoteReply(state: State, message: Message & VoteReply): void {
   const { role } = state;
   // Replies to an older life, round or kind of vote count for nothing.
   if (message.toBoot !== state.boot || message.requestTerm !== state.term) return;
+  if (followHint(state, message)) return;
   const kind = message.type === 'preVoteReply' ? 'preCandidate' : 'candidate';
   if (role.type !== kind) return;
   if (!isVoter(configurationOf(state), message.from)) return;
-  if (!message.granted && message.leader !== null && message.leader !== state.self) {
-    if (message.term === state.term) {
-      // The voter knows a leader of this term: go and see whether a quorum confirms it.
-      becomeFollower(state, state.term, message.leader);
-      suspect(state);
-      return;
-    }
-  }
   role.votes.set(message.from, message.granted);
   decideElection(state);
+}
+
+/**
+ * A voter that refuses knows a leader of this term: go and see whether a quorum confirms it. Also
+ * when another refusal has ended the round before: the leader may have been the slower one.
+ */
+function followHint(state: State, { granted, leader, term }: Message & VoteReply): boolean {
+  if (granted || leader === null || leader === state.self || term !== state.term) return false;
+  const { role, suspicion } = state;
+  if (role.type === 'leader' || (role.type === 'follower' && !suspicion)) return false;
+  becomeFollower(state, state.term, leader);
+  if (suspicion && !suspicion.check) suspicion.campaignAt = null;
+  suspect(state);
+  return true;
 }
 
 /** The leader that this member would not help to depose: itself, or one heard of lately. */

@@ -4,16 +4,21 @@
 import { becomeFollower } from './election.ts';
 import type { State } from './state.ts';
 import { configurationOf, send, setCommit } from './state.ts';
-import type { Append, Entry, LogIndex, MemberId, Message, ReadPosition } from './types.ts';
+import type {
+  Append,
+  Entry,
+  FromLeader,
+  LogIndex,
+  MemberId,
+  Message,
+  ReadPosition,
+  Snapshot,
+} from './types.ts';
 import { invariant } from './types.ts';
 
 /** `message.term` is the current term: older ones were answered, newer ones adopted before. */
 export function onAppend(state: State, message: Message & Append): void {
-  if (leaderLostEntries(state, message)) {
-    refuseLeader(state, message);
-    return;
-  }
-  if (!acceptLeader(state, message)) return;
+  if (refuseLostLeader(state, message) || !acceptLeader(state, message)) return;
   const { prevIndex, prevTerm, entries, readPosition } = message;
   if (!state.log.matches(prevIndex, prevTerm) && prevIndex > state.commit) {
     const hint = state.log.lastIndexAtOrBelowTerm(prevIndex, prevTerm);
@@ -28,8 +33,13 @@ export function onAppend(state: State, message: Message & Append): void {
   reply(state, message, { ok: true, index: lastNew, hint: { index: 0, term: 0 }, readPosition });
 }
 
-/** False when the message comes from an older life of the leader than one already seen. */
-function acceptLeader(state: State, message: Message & Append): boolean {
+type LeaderMessage = Message & (Append | Snapshot);
+
+/**
+ * False when the message comes from an older life of the leader than one already seen, or shows
+ * that this member is not what the leader takes it for.
+ */
+export function acceptLeader(state: State, message: LeaderMessage): boolean {
   const { from, boot } = message;
   invariant(state.role.type !== 'leader', 'one leader a term: a leader got an append of its term');
   invariant(
@@ -38,6 +48,10 @@ function acceptLeader(state: State, message: Message & Append): boolean {
   );
   // The mark outlives this member's own life (consensus-rules.md 13).
   if (state.termLeader === from && boot < state.termLeaderBoot) return false;
+  if (hasGoneBack(state, message)) {
+    state.lost = true;
+    return false;
+  }
   if (state.termLeader !== from || boot > state.termLeaderBoot) {
     state.termLeader = from;
     state.termLeaderBoot = boot;
@@ -58,14 +72,25 @@ function acceptLeader(state: State, message: Message & Append): boolean {
 }
 
 /**
+ * This member has said more than it knows: its storage went back in time, or this is not its newest
+ * life. Either way it may vote and acknowledge nothing (consensus-rules.md 3; design.md section 4).
+ */
+function hasGoneBack({ boot, log }: State, { knownBoot, knownMatch }: FromLeader): boolean {
+  return knownBoot > boot || knownMatch > log.lastIndex;
+}
+
+/**
  * A new life of this term's leader whose log began shorter than what an earlier life of it has
  * sent: its storage has gone back in time, and it would write other entries under the same indexes
  * and term (consensus-rules.md 13). Its first append shows it, however much it has written since.
  */
-function leaderLostEntries(state: State, { from, boot, barrier }: Message & Append): boolean {
+export function refuseLostLeader(state: State, message: LeaderMessage): boolean {
   const { log, term } = state;
+  const { from, boot, barrier } = message;
   const newLife = state.termLeader === from && boot > state.termLeaderBoot;
-  return newLife && log.lastTerm === term && log.lastIndex > barrier;
+  if (!newLife || log.lastTerm !== term || log.lastIndex <= barrier) return false;
+  refuse(state, message, true);
+  return true;
 }
 
 function checkEntries({ prevIndex, prevTerm, entries, term }: Message & Append): void {
@@ -133,25 +158,23 @@ function reply(state: State, to: { from: MemberId; boot: number }, facts: ReplyF
     lastIndex: state.log.lastIndex,
     lastTerm: state.log.lastTerm,
     leaderLostEntries: facts.leaderLostEntries ?? false,
+    canApply: state.canLead,
   });
 }
 
-function refuseLeader(state: State, message: Message & Append): void {
-  reply(state, message, {
-    ok: false,
-    index: message.prevIndex,
-    hint: { index: 0, term: 0 },
-    readPosition: 0,
-    leaderLostEntries: true,
-  });
+/** The logs agree up to `index`: what a snapshot would bring is here already. */
+export function answerLeader(state: State, message: LeaderMessage, index: LogIndex): void {
+  const { readPosition } = message;
+  reply(state, message, { ok: true, index, hint: { index: 0, term: 0 }, readPosition });
 }
 
-/** An append of an older term: the reply shows its sender the newer one. It confirms no read. */
-export function answerOldLeader(state: State, message: Message & Append): void {
-  reply(state, message, {
-    ok: false,
-    index: message.prevIndex,
-    hint: { index: 0, term: 0 },
-    readPosition: 0,
-  });
+/** A message of an older term: the reply shows its sender the newer one. It confirms no read. */
+export function answerOldLeader(state: State, message: LeaderMessage): void {
+  refuse(state, message, false);
+}
+
+function refuse(state: State, message: LeaderMessage, leaderLostEntries: boolean): void {
+  const index = message.type === 'append' ? message.prevIndex : message.snapshot.index;
+  const hint = { index: 0, term: 0 };
+  reply(state, message, { ok: false, index, hint, readPosition: 0, leaderLostEntries });
 }

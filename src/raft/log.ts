@@ -80,6 +80,26 @@ export class RaftLog {
     }
   }
 
+  /** A snapshot takes the place of the whole log (consensus-rules.md 5). */
+  reset(index: LogIndex, term: Term): void {
+    this.start = { index, term };
+    this.lastIndex = index;
+    this.lastTerm = term;
+    this.stable = index;
+    this.truncatedFrom = null;
+    this.cache = [];
+    this.cacheBytes = 0;
+  }
+
+  /** Forgets the entries up to `index`; the caller knows that nobody here needs them. */
+  compact(index: LogIndex): void {
+    const term = this.term(index);
+    invariant(index <= this.stable && term !== undefined, 'log: compacts what it holds');
+    this.start = { index, term };
+    const drop = Math.max(0, this.cache.length - (this.lastIndex - index));
+    for (const entry of this.cache.splice(0, drop)) this.cacheBytes -= payloadBytes(entry);
+  }
+
   /** Entries not yet handed out; marks them as handed out. */
   takeUnstable(): Entry[] {
     if (this.stable === this.lastIndex) return [];
@@ -118,16 +138,19 @@ export class RaftLog {
   /**
    * The highest index at or below `index` whose term is at or below `term`: below it the logs of
    * leader and follower may agree, above it they cannot (fast backtracking, thesis 5.3 end). The
-   * steps grow, so that a long foreign tail costs few reads; a lower answer only sends more.
+   * steps grow, so that a long foreign tail costs few reads; a lower answer only sends more. An
+   * answer before the start of the log means that the agreement lies in what is compacted away.
    */
   lastIndexAtOrBelowTerm(index: LogIndex, term: Term): { index: LogIndex; term: Term } {
     let probe = Math.min(index, this.lastIndex);
+    if (probe < this.start.index) return { index: probe, term: 0 };
     for (let steps = 1; probe > this.start.index; steps += 1) {
       const at = this.term(probe);
       if (at === undefined || at <= term) return { index: probe, term: at ?? 0 };
       probe -= 2 ** Math.floor(steps / 16);
     }
-    return { index: this.start.index, term: this.start.term };
+    if (this.start.term <= term) return { ...this.start };
+    return { index: this.start.index - 1, term: 0 };
   }
 
   private cached(index: LogIndex): Entry | undefined {

@@ -2,7 +2,8 @@
  * What a leader knows of one follower, and how much it may send to it.
  *
  * Invariants: match < next; match never falls in a term; match <= the leader's last index; while
- * `state` is 'probe' at most one append is under way; in 'replicate' at most the named window.
+ * `state` is 'probe' at most one append is under way, in 'snapshot' one chunk; in 'replicate' at
+ * most the named window.
  */
 
 import type { LogIndex, Millis, ReadPosition } from './types.ts';
@@ -15,16 +16,22 @@ export interface Inflight {
 }
 
 export interface Progress {
-  /** probe: where the logs meet is unknown; replicate: known, sends run ahead of replies. */
-  state: 'probe' | 'replicate';
+  /**
+   * probe: where the logs meet is unknown; replicate: known, sends run ahead of replies; snapshot:
+   * what the follower lacks is compacted away, so it gets the state instead, chunk by chunk.
+   */
+  state: 'probe' | 'replicate' | 'snapshot';
   /** Highest index known to be held by the follower. */
   match: LogIndex;
   /** Next index to send. */
   next: LogIndex;
   inflight: Inflight[];
   inflightBytes: number;
-  /** In probe: an append is under way, nothing more is sent until its reply or retransmission. */
+  /** In probe and snapshot: a message is under way, nothing more is sent until its reply or
+   * retransmission. */
   probeSent: boolean;
+  /** In snapshot: the chunk that the follower wants. */
+  chunk: { readonly id: string; readonly cursor: string } | null;
   sentPosition: ReadPosition;
   /** When a read position was last sent, to keep rounds apart. */
   positionSentAt: Millis;
@@ -42,6 +49,10 @@ export interface Progress {
   neededSinceSent: boolean;
   /** Unanswered for so long that it no longer keeps the leader awake (design.md section 6). */
   onRepairList: boolean;
+  /** It said so itself (null: nothing yet): neither leadership nor a vote goes to one that cannot. */
+  canApply: boolean | null;
+  /** Removed from the configuration, and not told yet that this is committed. */
+  leaving: boolean;
 }
 
 export function newProgress(next: LogIndex, retransmitMs: number): Progress {
@@ -52,6 +63,7 @@ export function newProgress(next: LogIndex, retransmitMs: number): Progress {
     inflight: [],
     inflightBytes: 0,
     probeSent: false,
+    chunk: null,
     sentPosition: 0,
     positionSentAt: Number.NEGATIVE_INFINITY,
     ackedPosition: 0,
@@ -63,11 +75,17 @@ export function newProgress(next: LogIndex, retransmitMs: number): Progress {
     retransmitAt: null,
     neededSinceSent: false,
     onRepairList: false,
+    canApply: null,
+    leaving: false,
   };
 }
 
-/** The follower holds everything up to `index`. False when that was known already. */
-export function acknowledge(progress: Progress, index: LogIndex): boolean {
+/**
+ * The follower holds everything up to `index`. False when that was known already. `logStart` is
+ * the index before the leader's first entry: a follower that has that much needs no snapshot,
+ * whatever one it was being sent (etcd issues 10225, 10308).
+ */
+export function acknowledge(progress: Progress, index: LogIndex, logStart: LogIndex): boolean {
   // Frees the window also when a later reply overtook this one.
   let freed = 0;
   while (freed < progress.inflight.length) {
@@ -77,10 +95,12 @@ export function acknowledge(progress: Progress, index: LogIndex): boolean {
     freed += 1;
   }
   if (freed > 0) progress.inflight.splice(0, freed);
-  if (progress.state === 'probe') {
+  const held = Math.max(index, progress.match);
+  if (progress.state === 'probe' || (progress.state === 'snapshot' && held >= logStart)) {
     progress.state = 'replicate';
     progress.probeSent = false;
-    progress.next = Math.max(index, progress.match) + 1;
+    progress.chunk = null;
+    progress.next = held + 1;
   }
   if (index <= progress.match) return false;
   progress.match = index;
@@ -99,7 +119,7 @@ export function refuse(progress: Progress, rejected: LogIndex, agreeAt: LogIndex
     becomeProbe(progress);
     return true;
   }
-  if (rejected !== progress.next - 1) return false;
+  if (progress.state === 'snapshot' || rejected !== progress.next - 1) return false;
   const next = Math.max(Math.min(rejected, agreeAt + 1), progress.match + 1);
   // It lacks what it had acknowledged: its storage has gone back in time. There is nowhere to go
   // back to, so it is tried again with the retransmissions only, not as fast as it refuses.
@@ -113,7 +133,14 @@ export function refuse(progress: Progress, rejected: LogIndex, agreeAt: LogIndex
 export function becomeProbe(progress: Progress): void {
   progress.state = 'probe';
   progress.probeSent = false;
+  progress.chunk = null;
   progress.next = progress.match + 1;
   progress.inflight = [];
   progress.inflightBytes = 0;
+}
+
+/** The log reaches not back far enough for this follower. */
+export function becomeSnapshot(progress: Progress): void {
+  becomeProbe(progress);
+  progress.state = 'snapshot';
 }

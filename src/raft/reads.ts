@@ -5,10 +5,10 @@
  * replies echo it, so a reply confirms exactly the reads that began before its append was sent:
  * a delayed, repeated or reordered reply can confirm nothing later (etcd issue 20418).
  */
-import { hasQuorum, quorumValue } from './configuration.ts';
+import { hasQuorum, isMember, quorumValue } from './configuration.ts';
 import { wake } from './replication.ts';
 import type { Leader, PendingRead, State } from './state.ts';
-import { configurationOf, send } from './state.ts';
+import { configurationOf, isSettled, send } from './state.ts';
 import type { MemberId, Message, ReadRequest } from './types.ts';
 import { invariant } from './types.ts';
 
@@ -99,7 +99,23 @@ function answer(
     index: index ?? 0,
     indexTerm: index === null ? 0 : (state.log.term(index) ?? 0),
     refused: index === null,
+    removed: index !== null && isRemoved(state, requester.id),
+    leader: index === null ? hintFor(state, requester.id) : null,
   });
+}
+
+/**
+ * Called when a quorum has confirmed this leader after the asker sent its request. Then a
+ * configuration with the asker in it that was appended before can be committed no more, if the
+ * newest one here is committed and without it (docs/decisions/membership.md).
+ */
+function isRemoved(state: State, asker: MemberId): boolean {
+  return isSettled(state) && !isMember(configurationOf(state), asker);
+}
+
+function hintFor({ leader, termLeader, self }: State, asker: MemberId): MemberId | null {
+  const hint = leader ?? termLeader;
+  return hint === self || hint === asker ? null : hint;
 }
 
 /** A member asks for a read index, or whether this one still leads. */
@@ -110,18 +126,27 @@ export function onReadRequest(state: State, message: Message & ReadRequest): voi
     answer(state, requester, message.id, null);
     return;
   }
-  invariant(
-    message.lastTerm < state.term || message.lastIndex <= state.log.lastIndex,
-    'a member holds an entry of this term that its leader has lost',
-  );
-  // Never refused for want of room: a busy leader would be taken for none, and its members would
-  // all suspect it.
-  forgetOldest(role, message.from);
-  startRead(state, role, message.id, requester);
+  if (message.lastTerm === state.term && message.lastIndex > state.log.lastIndex) {
+    // It holds an entry of this term that its leader has not (consensus-rules.md 13).
+    state.lost = true;
+    return;
+  }
+  startMembersRead(state, role, requester, message.id);
   // It is not contact (rule 9), but it shows that the sender lives: one that lacks entries gets
   // them at once, at rest or not (rule 10).
   const progress = role.progress.get(message.from);
   if (progress) progress.onRepairList = false;
+}
+
+/** Never refused for want of room: a busy leader would be taken for none, and suspected by all. */
+export function startMembersRead(
+  state: State,
+  role: Leader,
+  requester: NonNullable<PendingRead['requester']>,
+  id: number,
+): void {
+  forgetOldest(role, requester.id);
+  startRead(state, role, id, requester);
 }
 
 function forgetOldest(role: Leader, member: MemberId): void {

@@ -4,17 +4,20 @@
  * Nothing is sent where it is decided: inputs change state, and `pump` (from take()) sends each
  * follower what it lacks, so that everything of one turn travels together.
  */
-import { allMembers, quorumValue } from './configuration.ts';
+import { isJoint, quorumValue } from './configuration.ts';
 import { becomeFollower } from './election.ts';
 import { payloadBytes } from './log.ts';
+import { followConfiguration } from './membership.ts';
 import type { Progress } from './progress.ts';
-import { acknowledge, becomeProbe, newProgress, refuse } from './progress.ts';
+import { acknowledge, becomeProbe, becomeSnapshot, refuse } from './progress.ts';
+import { pumpSnapshot } from './snapshots.ts';
 import type { Leader, State } from './state.ts';
 import { configurationOf, send, setCommit } from './state.ts';
 import { confirmLeader } from './suspicion.ts';
 import type {
   AppendReply,
   Entry,
+  FromLeader,
   LogIndex,
   MemberId,
   Message,
@@ -29,8 +32,10 @@ export function becomeLeader(state: State): void {
   state.termLeaderBoot = state.boot;
   state.hardStateChanged = true;
   // Only an entry of its own term shows a leader what is committed (thesis 3.6.2, 6.4).
-  state.role = newLeader(state, log.lastIndex + 1, true);
-  appendOwn(state, state.role, { type: 'noop' });
+  const role = newLeader(log.lastIndex + 1, true);
+  state.role = role;
+  followConfiguration(state, role);
+  appendOwn(state, role, { type: 'noop' });
   confirmLeader(state, state.self);
 }
 
@@ -42,24 +47,23 @@ export function becomeLeader(state: State): void {
 export function resumeLeader(state: State): void {
   const { log } = state;
   invariant(log.lastTerm === state.term, "a leader's log ends in its own term");
-  state.role = newLeader(state, log.lastIndex, log.lastIndex > state.commit);
+  // It does not rest with a tail to confirm or a joint configuration to leave (rule 11).
+  const hasWork = log.lastIndex > state.commit || isJoint(configurationOf(state));
+  const role = newLeader(log.lastIndex, hasWork);
+  state.role = role;
+  followConfiguration(state, role);
   state.leader = state.self;
-  if (!state.role.awake) return;
-  state.role.quorumSince = state.now;
-  // No input but this life's beginning asks for the tail to be confirmed: due at once.
-  state.role.noticeAt = state.now;
+  if (!hasWork) return;
+  role.quorumSince = state.now;
+  // No input but this life's beginning asks for it: due at once.
+  role.noticeAt = state.now;
 }
 
-function newLeader(state: State, barrier: LogIndex, awake: boolean): Leader {
-  const progress = new Map<MemberId, Progress>();
-  for (const id of allMembers(configurationOf(state))) {
-    if (id === state.self) continue;
-    progress.set(id, newProgress(state.log.lastIndex + 1, state.settings.retransmitMs));
-  }
+function newLeader(barrier: LogIndex, awake: boolean): Leader {
   return {
     type: 'leader',
     barrier,
-    progress,
+    progress: new Map(),
     awake,
     readPosition: 0,
     positionSent: true,
@@ -67,6 +71,8 @@ function newLeader(state: State, barrier: LogIndex, awake: boolean): Leader {
     uncommittedBytes: 0,
     quorumSince: null,
     noticeAt: null,
+    transfer: null,
+    offered: new Set(),
   };
 }
 
@@ -107,10 +113,12 @@ export function showLeadership(state: State, role: Leader, peer: MemberId): void
   const progress = role.progress.get(peer);
   if (!progress) return;
   wake(state, role);
-  const isProbe = progress.state === 'probe';
-  if (isProbe && progress.probeSent) return;
-  progress.probeSent = isProbe;
-  sendAppend(state, role, peer, progress, isProbe ? progress.next : progress.match + 1, true);
+  if (progress.state !== 'replicate' && progress.probeSent) return;
+  if (progress.state === 'probe') progress.probeSent = true;
+  const from = progress.state === 'probe' ? progress.next : progress.match + 1;
+  // Any append will do, since only its term matters; this one is always at hand.
+  const isAtHand = from > state.log.start.index;
+  sendAppend(state, role, peer, progress, isAtHand ? from : state.log.lastIndex + 1, true);
 }
 
 export function onAppendReply(state: State, message: Message & AppendReply): void {
@@ -119,17 +127,21 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
   if (role.type !== 'leader' || message.toBoot !== state.boot) return;
   // A peer that holds an entry of this term that its leader lacks: our storage has gone back in
   // time, and the next entry would be a second one under the same index (consensus-rules.md 13).
-  const lost =
+  if (
     message.leaderLostEntries ||
-    (message.lastTerm === state.term && message.lastIndex > log.lastIndex);
-  invariant(!lost, 'a follower holds an entry of this term that its leader has lost');
+    (message.lastTerm === state.term && message.lastIndex > log.lastIndex)
+  ) {
+    state.lost = true;
+    return;
+  }
   const progress = role.progress.get(message.from);
   if (!progress) return;
   progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
   progress.ackedCommit = Math.max(progress.ackedCommit, message.commit);
   progress.onRepairList = false;
   progress.repliedAt = state.now;
-  if (message.ok) acknowledge(progress, Math.min(message.index, log.lastIndex));
+  progress.canApply = message.canApply;
+  if (message.ok) acknowledge(progress, Math.min(message.index, log.lastIndex), log.start.index);
   else {
     const agree = log.lastIndexAtOrBelowTerm(message.hintIndex, message.hintTerm);
     // A refusal that tells nothing new must not bring the next message forward.
@@ -138,7 +150,7 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
   noteReply(state, progress);
 }
 
-function noteReply(state: State, progress: Progress): void {
+export function noteReply(state: State, progress: Progress): void {
   progress.retransmitMs = state.settings.retransmitMs;
   const waits =
     progress.inflight.length > 0 ||
@@ -203,8 +215,12 @@ export function pump(state: State, role: Leader): void {
   // A resumed leader that is needed has to learn where the others are before it can rest again.
   for (const [peer, progress] of role.progress) {
     if (progress.onRepairList) continue;
+    // What a round to it would refer to is gone here.
+    const isBehind = progress.match < state.log.start.index;
+    if (progress.state === 'replicate' && isBehind) becomeProbe(progress);
+    if (progress.state === 'replicate') pumpReplicate(state, role, peer, progress);
     if (progress.state === 'probe') pumpProbe(state, role, peer, progress);
-    else pumpReplicate(state, role, peer, progress);
+    if (progress.state === 'snapshot') pumpSnapshot(state, role, peer, progress);
     // What nobody waits for any more is not sent again, and its loss is no sign of death.
     if (progress.retransmitAt === null) progress.waitingSince = null;
   }
@@ -213,6 +229,14 @@ export function pump(state: State, role: Leader): void {
 
 function pumpProbe(state: State, role: Leader, peer: MemberId, progress: Progress): void {
   if (progress.probeSent) return;
+  if (progress.next <= state.log.start.index) {
+    // A snapshot is for somebody who answers; else ask where it is (etcd TestIgnoreProvidingSnap).
+    if (state.now - progress.repliedAt < state.settings.repairAfterMs) {
+      becomeSnapshot(progress);
+      return;
+    }
+    progress.next = state.log.lastIndex + 1;
+  }
   const lacks =
     progress.match < state.log.lastIndex ||
     progress.ackedPosition < positionWanted(role) ||
@@ -273,33 +297,38 @@ function sendAppend(
   const { log, settings } = state;
   const prevIndex = from - 1;
   const prevTerm = log.term(prevIndex);
-  // Compaction comes with snapshots; until then every entry is at hand.
-  invariant(prevTerm !== undefined, 'the log reaches back to what a follower needs');
+  invariant(prevTerm !== undefined, 'the log reaches back to what a follower is sent');
   const entries = empty
     ? []
     : log.slice(from, log.lastIndex, settings.appendBytesMax, settings.appendEntriesMax);
   const { commit } = state;
-  const { readPosition } = role;
-  const { barrier } = role;
-  send(state, peer, {
-    type: 'append',
-    prevIndex,
-    prevTerm,
-    entries,
-    commit,
-    readPosition,
-    barrier,
-  });
-  if (progress.sentPosition < readPosition) {
-    progress.sentPosition = readPosition;
+  const facts = fromLeader(state, role, peer, progress);
+  send(state, peer, { type: 'append', prevIndex, prevTerm, entries, commit, ...facts });
+  progress.sentCommit = Math.max(progress.sentCommit, Math.min(commit, prevIndex + entries.length));
+  noteSent(state, role, progress);
+  return entries;
+}
+
+/** What every message of a leader carries. */
+export function fromLeader(
+  state: State,
+  role: Leader,
+  peer: MemberId,
+  { match }: Progress,
+): FromLeader {
+  const knownBoot = state.boots.get(peer) ?? 0;
+  return { readPosition: role.readPosition, barrier: role.barrier, knownBoot, knownMatch: match };
+}
+
+export function noteSent(state: State, role: Leader, progress: Progress): void {
+  if (progress.sentPosition < role.readPosition) {
+    progress.sentPosition = role.readPosition;
     progress.positionSentAt = state.now;
   }
   role.positionSent = true;
-  progress.sentCommit = Math.max(progress.sentCommit, Math.min(commit, prevIndex + entries.length));
   progress.neededSinceSent = false;
   progress.waitingSince ??= state.now;
   progress.retransmitAt ??= state.now + progress.retransmitMs;
-  return entries;
 }
 
 /** What is unanswered is lost after a while, and sent again at growing intervals. */

@@ -6,7 +6,7 @@
  */
 
 import type { Configuration } from './configuration.ts';
-import { isVoter } from './configuration.ts';
+import { isMember, isVoter } from './configuration.ts';
 import { RaftLog } from './log.ts';
 import type { Progress } from './progress.ts';
 import type {
@@ -20,6 +20,8 @@ import type {
   Message,
   Millis,
   ReadPosition,
+  ReceivedChunk,
+  SnapshotMeta,
   Term,
 } from './types.ts';
 import { invariant } from './types.ts';
@@ -44,6 +46,11 @@ export interface Settings {
   readonly committedBytesMax: number;
   readonly committedEntriesMax: number;
   readonly pendingReadsMax: number;
+  readonly readTimeoutMs: number;
+  readonly readRequestsMax: number;
+  readonly snapshotIdleMs: number;
+  readonly promotionLagMax: number;
+  readonly membersMax: number;
 }
 
 export const defaultSettings: Settings = {
@@ -74,6 +81,16 @@ export const defaultSettings: Settings = {
   committedBytesMax: 4 * 1024 * 1024,
   committedEntriesMax: 256,
   pendingReadsMax: 10_000,
+  /** A follower's read that the leader has not answered by then is dropped, and it is suspected. */
+  readTimeoutMs: 1_000,
+  /** Requests of one follower that are under way together; the leader remembers twice as many. */
+  readRequestsMax: 4,
+  /** An open snapshot of which no chunk was acknowledged for so long is dropped. */
+  snapshotIdleMs: 300_000,
+  /** Entries that a learner may lack and still become a voter. */
+  promotionLagMax: 1_000,
+  /** Voters and learners together. */
+  membersMax: 16,
 };
 
 export interface Follower {
@@ -106,6 +123,17 @@ export interface Leader {
   quorumSince: Millis | null;
   /** When to tell the followers the final commit of a burst; null: nothing to tell. */
   noticeAt: Millis | null;
+  transfer: Transfer | null;
+  /** Preferred voters that leadership was offered to: once each in a term and life. */
+  readonly offered: Set<MemberId>;
+}
+
+/** Leadership on its way to another voter; no proposals are taken meanwhile (thesis 3.10). */
+export interface Transfer {
+  readonly to: MemberId;
+  /** Given up then: this leader goes on. */
+  readonly deadline: Millis;
+  sent: boolean;
 }
 
 export type Role = Follower | Candidate | Leader;
@@ -133,6 +161,25 @@ export interface Suspicion {
   campaignAt: Millis | null;
   /** Later campaigns are spread at random, the first by rank. */
   campaigns: number;
+  /** Other leaders that refusals have named and that were checked: bounded. */
+  hintsFollowed: number;
+}
+
+/** Linearizable reads at a member that does not lead (design.md section 3). */
+export interface RemoteReads {
+  /** Waiting for the next request. */
+  queue: number[];
+  /** Each stands for the reads that came before it was sent, and for no other. */
+  requests: RemoteRead[];
+  lastSentAt: Millis;
+}
+
+export interface RemoteRead {
+  readonly id: number;
+  readonly reads: readonly number[];
+  readonly leader: MemberId;
+  readonly sentAt: Millis;
+  repeated: boolean;
 }
 
 export interface State {
@@ -167,7 +214,17 @@ export interface State {
   /** Last message of the leader of this term; -Infinity: none in this life. */
   leaderContact: Millis;
   suspicion: Suspicion | null;
-  nextCheckId: number;
+  readonly remoteReads: RemoteReads;
+  /** Ids of read requests, checks included; they begin anew with each boot (rule 10). */
+  nextRequestId: number;
+  /** Who should lead, best first; those not named come after, in the configuration's order. */
+  preferred: readonly MemberId[];
+  /** The snapshot that is open for followers, and when something of it was last acknowledged. */
+  snapshot: SnapshotMeta | null;
+  snapshotTouchedAt: Millis;
+  receiving: { readonly id: string; readonly cursor: string } | null;
+  /** This storage has gone back in time: this life may say nothing any more. */
+  lost: boolean;
   /** While last > commit at a follower: when to ask the leader about it, and how often it was. */
   lagAt: Millis | null;
   lagAttempts: number;
@@ -176,6 +233,10 @@ export interface State {
   messages: Message[];
   reads: { id: number; index: LogIndex }[];
   droppedReads: number[];
+  chunks: ReceivedChunk[];
+  wantsSnapshot: boolean;
+  closesSnapshot: boolean;
+  removed: boolean;
 }
 
 export interface CoreConfig {
@@ -203,16 +264,26 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     handedOut: bootState.applied,
     applied: bootState.applied,
     configurations: [...bootState.configurations],
-    canLead: true,
+    canLead: bootState.canApply,
     boots: new Map(),
     leaderContact: Number.NEGATIVE_INFINITY,
     suspicion: null,
-    nextCheckId: 1,
+    remoteReads: { queue: [], requests: [], lastSentAt: Number.NEGATIVE_INFINITY },
+    nextRequestId: 1,
+    preferred: [],
+    snapshot: bootState.snapshot,
+    snapshotTouchedAt: now,
+    receiving: bootState.receiving,
+    lost: false,
     lagAt: null,
     lagAttempts: 0,
     messages: [],
     reads: [],
     droppedReads: [],
+    chunks: [],
+    wantsSnapshot: false,
+    closesSnapshot: false,
+    removed: false,
   };
 }
 
@@ -223,8 +294,12 @@ export function configurationOf(state: State): Configuration {
   return newest.configuration;
 }
 
-export function mayCampaign(state: State): boolean {
-  return state.canLead && isVoter(configurationOf(state), state.self);
+/**
+ * A voter; also one whose removal is in its log and not known to be committed. It may hold what
+ * nobody else does, and without its candidacy the others could be stuck (thesis 4.2.2).
+ */
+export function mayCampaign({ canLead, configurations, self }: State): boolean {
+  return canLead && configurations.some(({ configuration }) => isVoter(configuration, self));
 }
 
 export function send(state: State, to: MemberId, body: Body): void {
@@ -252,5 +327,36 @@ export function setCommit(state: State, index: LogIndex): boolean {
   if (index <= state.commit) return false;
   invariant(index <= state.log.lastIndex, 'commit is within the log');
   state.commit = index;
+  forgetOldConfigurations(state);
   return true;
+}
+
+/**
+ * Only the newest committed configuration and what may still be rolled back is kept. Passing one
+ * that no longer names this member, although the one before it did, means that it is removed: a
+ * new member that reads an old log meets configurations without itself, but none with it before.
+ */
+function forgetOldConfigurations(state: State): void {
+  const { configurations, commit, self } = state;
+  for (let next = configurations[1]; next && next.index <= commit; next = configurations[1]) {
+    const before = configurations.shift();
+    if (before && isMember(before.configuration, self) && !isMember(next.configuration, self))
+      state.removed = true;
+  }
+}
+
+/** The newest configuration is simple and committed: nothing is under way. */
+export function isSettled(state: State): boolean {
+  const newest = state.configurations.at(-1);
+  return newest?.configuration.outgoing.length === 0 && newest.index <= state.commit;
+}
+
+/** Place of a voter among those that should lead: the preferred first, then by configuration. */
+export function rankOf(state: State, id: MemberId): number {
+  const { voters } = configurationOf(state);
+  const preferred = state.preferred.filter((name) => voters.includes(name));
+  const at = preferred.indexOf(id);
+  if (at !== -1) return at;
+  const others = voters.filter((name) => !preferred.includes(name));
+  return preferred.length + Math.max(0, others.indexOf(id));
 }

@@ -5,16 +5,24 @@
  * member asks the leader to have itself confirmed by a quorum, and campaigns only if it is not.
  * A suspicion lives until a leader is confirmed or nobody has renewed it for a while (rule 12).
  */
+import { isMember } from './configuration.ts';
 import { startPreVote } from './election.ts';
-import type { State } from './state.ts';
+import { startMembersRead } from './reads.ts';
+import { learnCommit, sendReadRequest, takeReadReply } from './remote-reads.ts';
+import { showLeadership } from './replication.ts';
+import type { State, Suspicion } from './state.ts';
 import {
   configurationOf,
   mayCampaign,
   randomElectionTimeout,
+  rankOf,
   send,
   trustsLeader,
 } from './state.ts';
-import type { MemberId, Message, ReadReply } from './types.ts';
+import type { LogIndex, MemberId, Message, ReadReply } from './types.ts';
+
+/** A refusal may name another leader; following such hints may not go in circles for ever. */
+const hintsMax = 2;
 
 export function suspect(state: State): void {
   const until = state.now + state.settings.suspicionTtlMs;
@@ -28,7 +36,7 @@ export function suspect(state: State): void {
     )
       return;
   } else {
-    state.suspicion = { until, check: null, campaignAt: null, campaigns: 0 };
+    state.suspicion = { until, check: null, campaignAt: null, campaigns: 0, hintsFollowed: 0 };
     if (state.role.type !== 'follower') return;
   }
   const leader = state.leader ?? state.termLeader;
@@ -38,13 +46,12 @@ export function suspect(state: State): void {
 
 function startCheck(state: State, leader: MemberId, repeated: boolean): void {
   if (!state.suspicion) return;
-  const id = state.nextCheckId;
-  state.nextCheckId += 1;
+  const id = state.nextRequestId;
+  state.nextRequestId += 1;
   const deadline = state.now + state.settings.checkTimeoutMs;
   state.suspicion.check = { id, leader, deadline, repeated };
   state.suspicion.campaignAt = null;
-  const { lastIndex, lastTerm } = state.log;
-  send(state, leader, { type: 'readRequest', id, lastIndex, lastTerm });
+  sendReadRequest(state, leader, id);
 }
 
 /** The first campaign is staggered by rank, so that two suspects rarely split the vote. */
@@ -56,9 +63,10 @@ function planCampaign(state: State): void {
     return;
   }
   suspicion.check = null;
-  const delay = rank(state) * state.settings.staggerMs;
+  // Who cannot campaign passes it on at once: those that can are staggered among themselves.
+  const delay = mayCampaign(state) ? rankOf(state, state.self) * state.settings.staggerMs : 0;
   suspicion.campaignAt = state.now + delay;
-  if (delay === 0 && mayCampaign(state)) campaign(state);
+  if (delay === 0) campaign(state);
 }
 
 /** Somebody else may be winning, or this round was lost: campaign later, at a random time. */
@@ -76,7 +84,27 @@ export function campaign(state: State): void {
   suspicion.campaignAt = null;
   suspicion.check = null;
   suspicion.campaigns += 1;
-  startPreVote(state);
+  if (mayCampaign(state)) startPreVote(state);
+  else passOn(state);
+}
+
+/**
+ * A learner, a removed member and one that cannot apply do not campaign; the suspicion is not lost
+ * for that (consensus-rules.md 12). The new leader makes itself known, or is asked for again.
+ */
+function passOn(state: State): void {
+  const { voters, outgoing } = configurationOf(state);
+  for (const id of new Set([...voters, ...outgoing])) send(state, id, { type: 'suspicion' });
+  postponeCampaign(state);
+}
+
+/** Somebody who cannot campaign suspects the leader. */
+export function onSuspicion(state: State, { from, boot }: Message): void {
+  const { role } = state;
+  if (role.type !== 'leader') suspect(state);
+  else if (role.progress.has(from)) showLeadership(state, role, from);
+  // No member hears of a leader by its appends: it is told that it is removed, if it is.
+  else startMembersRead(state, role, { id: from, boot }, 0);
 }
 
 /** A follower that cannot reach the leader tries once more, then campaigns. */
@@ -100,24 +128,33 @@ export function checkUnreachable(state: State, peer: MemberId): void {
 }
 
 export function onReadReply(state: State, message: Message & ReadReply): void {
-  const check = state.suspicion?.check;
   // The reply must echo this life and this very request (consensus-rules.md 10).
-  if (!check || message.toBoot !== state.boot || message.id !== check.id) return;
-  if (check.leader !== message.from) return;
-  if (message.refused) {
-    // It says itself that it does not lead, so asking again at once would only be refused again.
+  if (message.toBoot !== state.boot) return;
+  if (message.removed && !isNamedAfter(state, message.index)) state.removed = true;
+  if (takeReadReply(state, message)) return;
+  const { suspicion } = state;
+  const check = suspicion?.check;
+  if (!check || message.id !== check.id || check.leader !== message.from) return;
+  if (message.refused) checkRefused(state, suspicion, message.leader);
+  else {
+    confirmLeader(state, message.from);
+    learnCommit(state, message);
+  }
+}
+
+/** The log names this member again, behind what a late reply knows of. */
+function isNamedAfter({ configurations, self }: State, index: LogIndex): boolean {
+  return configurations.some((one) => one.index > index && isMember(one.configuration, self));
+}
+
+/** It says itself that it does not lead; perhaps it knows who does. */
+function checkRefused(state: State, suspicion: Suspicion, hint: MemberId | null): void {
+  if (hint === null || hint === state.self || suspicion.hintsFollowed >= hintsMax) {
     planCampaign(state);
     return;
   }
-  confirmLeader(state, message.from);
-  // The index is committed; take it only if our own entry there is the leader's (rule 10).
-  if (
-    message.index > state.commit &&
-    message.index <= state.log.lastIndex &&
-    state.log.matches(message.index, message.indexTerm)
-  ) {
-    state.commit = message.index;
-  }
+  suspicion.hintsFollowed += 1;
+  startCheck(state, hint, false);
 }
 
 /** A quorum stands behind this leader, or this member has become it. */
@@ -147,12 +184,10 @@ export function tickSuspicion(state: State): void {
   }
   if (suspicion.check && state.now >= suspicion.check.deadline) checkFailed(state);
   if (suspicion.campaignAt !== null && state.now >= suspicion.campaignAt) {
-    if (mayCampaign(state)) campaign(state);
-    else suspicion.campaignAt = null;
+    const leader = state.leader ?? state.termLeader;
+    // Passed on before: perhaps there is a new leader now, that only has to be found.
+    if (!mayCampaign(state) && leader !== null && leader !== state.self)
+      startCheck(state, leader, false);
+    else campaign(state);
   }
-}
-
-function rank(state: State): number {
-  const at = configurationOf(state).voters.indexOf(state.self);
-  return at === -1 ? 0 : at;
 }

@@ -51,6 +51,8 @@ export interface Vote {
   readonly type: 'vote';
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
+  /** The leader itself has asked for this election: its being alive is no reason to refuse. */
+  readonly transfer: boolean;
 }
 export interface VoteReply {
   readonly type: 'preVoteReply' | 'voteReply';
@@ -62,15 +64,48 @@ export interface VoteReply {
   /** With a refusal: the leader that the voter trusts. */
   readonly leader: MemberId | null;
 }
-export interface Append {
+/** What every message of a leader says besides its business. */
+export interface FromLeader {
+  readonly readPosition: ReadPosition;
+  /** Where the leader's log ended when this life of it began to lead. */
+  readonly barrier: LogIndex;
+  /** Highest boot that the leader has seen of the target: one that has less is not the newest life,
+   * or its storage went back in time. */
+  readonly knownBoot: Boot;
+  /** Highest index that the target acknowledged in this term: one that has less has lost entries. */
+  readonly knownMatch: LogIndex;
+}
+export interface Append extends FromLeader {
   readonly type: 'append';
   readonly prevIndex: LogIndex;
   readonly prevTerm: Term;
   readonly entries: readonly Entry[];
   readonly commit: LogIndex;
+}
+/** One chunk of a snapshot. The core names it; the host adds the content in the sending turn. */
+export interface Snapshot extends FromLeader {
+  readonly type: 'snapshot';
+  readonly snapshot: SnapshotMeta;
+  /** Where the chunk begins: '' or the `next` of the chunk before it. */
+  readonly cursor: string;
+  /** null: not filled yet, or it cannot be taken now. */
+  readonly chunk: Chunk | null;
+}
+export interface SnapshotReply {
+  readonly type: 'snapshotReply';
+  readonly id: string;
+  /** The chunk that the receiver wants now. */
+  readonly cursor: string;
+  readonly toBoot: Boot;
   readonly readPosition: ReadPosition;
-  /** Where the leader's log ended when this life of it began to lead. */
-  readonly barrier: LogIndex;
+}
+/** The leader asks the target to campaign at once (thesis 3.10). */
+export interface TimeoutNow {
+  readonly type: 'timeoutNow';
+}
+/** A member that cannot campaign suspects the leader: let a voter look (consensus-rules.md 12). */
+export interface SuspicionNotice {
+  readonly type: 'suspicion';
 }
 export interface AppendReply {
   readonly type: 'appendReply';
@@ -87,6 +122,8 @@ export interface AppendReply {
   readonly lastTerm: Term;
   /** Refused because the follower holds entries of this term that its leader has lost. */
   readonly leaderLostEntries: boolean;
+  /** False: the sender cannot apply what is committed, so it must neither lead nor be promoted. */
+  readonly canApply: boolean;
 }
 export interface ReadRequest {
   readonly type: 'readRequest';
@@ -101,9 +138,24 @@ export interface ReadReply {
   readonly index: LogIndex;
   readonly indexTerm: Term;
   readonly refused: boolean;
+  /** Not refused: the asker belongs to the group no more, for certain. */
+  readonly removed: boolean;
+  /** Refused: whom the asked member follows. */
+  readonly leader: MemberId | null;
 }
 
-export type Body = PreVote | Vote | VoteReply | Append | AppendReply | ReadRequest | ReadReply;
+export type Body =
+  | PreVote
+  | Vote
+  | VoteReply
+  | Append
+  | AppendReply
+  | Snapshot
+  | SnapshotReply
+  | ReadRequest
+  | ReadReply
+  | TimeoutNow
+  | SuspicionNotice;
 
 /** `term` is the sender's current term, in a pre-vote too (it asks for term + 1). */
 export type Message = {
@@ -114,12 +166,17 @@ export type Message = {
 } & Body;
 
 /**
- * What the host must do, in this order and in one turn: make hardState, truncateFrom and append
- * durable, apply what is committed, then send and answer. take() counts the appended entries as
+ * What the host must do, in this order and in one turn: make hardState, chunks, truncateFrom and
+ * append durable, apply what is committed, then send and answer. take() counts the appended entries as
  * held by this member, so nothing of it may become visible before it is durable (thesis 3.8).
  */
 export interface Effects {
+  /** This member's storage has gone back in time: mark it in this turn and end this life. Nothing
+   * else stands in the effects then. */
+  lost: boolean;
   hardState: HardState | null;
+  /** Chunks to store, in order, before the log is touched. */
+  chunks: ReceivedChunk[];
   /** Delete the entries from this index on, before appending. */
   truncateFrom: LogIndex | null;
   append: Entry[];
@@ -130,6 +187,35 @@ export interface Effects {
   reads: { id: number; index: LogIndex }[];
   /** Reads that this member cannot serve any more; ask the new leader. */
   droppedReads: number[];
+  /** Open a snapshot of the applied state and say so with snapshotOpened(). */
+  openSnapshot: boolean;
+  /** Nobody needs the open snapshot any more. */
+  closeSnapshot: boolean;
+  /** This member is removed, and that is committed: leave a tombstone after this turn. */
+  removed: boolean;
+}
+
+/** What a snapshot of the state machine stands for: everything up to `index`. */
+export interface SnapshotMeta {
+  /** Made by the host, unique: chunks of two snapshots are never mixed. */
+  readonly id: string;
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly configuration: Configuration;
+}
+
+export interface Chunk {
+  readonly data: Uint8Array;
+  /** Cursor of the chunk after this one; null: this is the last. */
+  readonly next: string | null;
+}
+
+export interface ReceivedChunk extends Chunk {
+  readonly id: string;
+  /** Forget what an earlier reception has left. */
+  readonly first: boolean;
+  /** With the last chunk: switch to it and reset the log, in this turn. */
+  readonly install: SnapshotMeta | null;
 }
 
 /** Synchronous view of the durable log, for what the core does not keep in memory. */
@@ -153,6 +239,12 @@ export interface BootState {
     readonly index: LogIndex;
     readonly configuration: Configuration;
   }[];
+  /** The snapshot that this member has open for others. */
+  readonly snapshot: SnapshotMeta | null;
+  /** How far it has received one. */
+  readonly receiving: { readonly id: string; readonly cursor: string } | null;
+  /** False: the log ends with entries that this code cannot apply. */
+  readonly canApply: boolean;
 }
 
 export function invariant(condition: boolean, message: string): asserts condition {

@@ -9,6 +9,14 @@ import { append, entries } from './support/messages.ts';
 describe('a joint configuration', () => {
   const joint = { voters: 'ABC', outgoing: 'CDE' };
 
+  /** Just elected: with its first commit it leaves the joint configuration. */
+  function jointGroupLedBy(name: string): Group {
+    const group = new Group(joint);
+    group.suspect(name);
+    expect(group.pass(5_000, () => group.core(name).role === 'leader')).toBe(true);
+    return group;
+  }
+
   it('elects with a majority of both halves and not with one', () => {
     const group = new Group(joint);
     group.isolate('D', 'E');
@@ -22,20 +30,18 @@ describe('a joint configuration', () => {
   });
 
   it('commits with a majority of both halves and not with one', () => {
-    const group = groupLedBy('A', joint);
+    const group = jointGroupLedBy('A');
     group.isolate('D', 'E');
-    group.propose('A');
     group.settle();
-    expect(group.core('A').commitIndex).toBe(1);
+    expect(group.core('A').commitIndex).toBe(0);
     group.heal();
     group.pass(400);
     expect(group.core('A').commitIndex).toBe(2);
   });
 
   it('keeps its leader in office only with a majority of both halves', () => {
-    const group = groupLedBy('A', joint);
+    const group = jointGroupLedBy('A');
     group.isolate('D', 'E');
-    group.propose('A');
     group.pass(1_000);
     expect(group.core('A').role).toBe('follower');
   });
@@ -89,11 +95,14 @@ describe('a learner', () => {
     expect(group.isAtRest).toBe(true);
   });
 
-  it('never campaigns, whatever it suspects', () => {
+  it('never campaigns, but passes its suspicion to those that can (consensus-rules.md 12)', () => {
     const group = new Group({ voters: 'ABC', learners: 'D' });
     group.suspect('D');
     group.pass(60_000);
-    expect(group.sent.filter(({ from }) => from === 'D')).toEqual([]);
+    const kinds = group.sent.filter(({ from }) => from === 'D').map(({ type }) => type);
+    expect(kinds).not.toContain('preVote');
+    expect(kinds.slice(0, 3)).toEqual(['suspicion', 'suspicion', 'suspicion']);
+    expect(group.ids.some((id) => group.core(id).role === 'leader')).toBe(true);
     expect(group.isAtRest).toBe(true);
   });
 

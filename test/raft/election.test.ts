@@ -2,6 +2,7 @@
  * Elections (thesis 3.4, 4.2.3, 9.6): votes, pre-votes, terms.
  */
 import { describe, expect, it } from 'vitest';
+import { noEffects } from '../../src/raft/effects.ts';
 import { defaultSettings } from '../../src/raft/state.ts';
 import { Group, groupLedBy } from './support/group.ts';
 import { append, preVote, vote, voteReply } from './support/messages.ts';
@@ -202,15 +203,7 @@ describe('a restart', () => {
     group.pass(1_000);
     for (const name of ['A', 'B']) {
       group.restart(name);
-      expect(group.core(name).take()).toEqual({
-        hardState: null,
-        truncateFrom: null,
-        append: [],
-        messages: [],
-        committed: [],
-        reads: [],
-        droppedReads: [],
-      });
+      expect(group.core(name).take()).toEqual(noEffects());
     }
   });
 

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { RaftCore } from '../../src/raft/core.ts';
+import { noEffects } from '../../src/raft/effects.ts';
 import { RaftLog } from '../../src/raft/log.ts';
 import type { Effects, Entry, MemberId } from '../../src/raft/types.ts';
 import { Random } from '../support/random.ts';
@@ -23,13 +24,9 @@ function logOver(storage: Storage): RaftLog {
 /** What a turn does with the log: takes out what is new, then persists it. */
 function persist(log: RaftLog, storage: Storage): number[] {
   const effects: Effects = {
-    hardState: null,
+    ...noEffects(),
     truncateFrom: log.truncatedFrom,
     append: log.takeUnstable(),
-    messages: [],
-    committed: [],
-    reads: [],
-    droppedReads: [],
   };
   log.truncatedFrom = null;
   storage.persist(effects);

@@ -23,22 +23,22 @@ describe('an acknowledgement', () => {
     ['of less than is known', { match: 3, next: 6 }, 1, false, 3, 6],
   ])('moves match and next forwards only: %s', (_, before, index, isNews, match, next) => {
     const one = progress({ state: 'replicate', ...before });
-    expect(acknowledge(one, index)).toBe(isNews);
+    expect(acknowledge(one, index, 0)).toBe(isNews);
     expect(one).toMatchObject({ match, next });
   });
 
   it('ends probing, right after what matches', () => {
     const one = progress({ probeSent: true, next: 9 });
-    acknowledge(one, 4);
+    acknowledge(one, 4, 0);
     expect(one).toMatchObject({ state: 'replicate', match: 4, next: 5, probeSent: false });
   });
 
   it('frees all of the window up to it, and an old one frees nothing', () => {
     const inflight = [2, 4, 6].map((lastIndex) => ({ lastIndex, bytes: 10 }));
     const one = progress({ state: 'replicate', next: 7, inflight, inflightBytes: 30 });
-    acknowledge(one, 5);
+    acknowledge(one, 5, 0);
     expect(one.inflight).toEqual([{ lastIndex: 6, bytes: 10 }]);
-    acknowledge(one, 1);
+    acknowledge(one, 1, 0);
     expect([one.inflight.length, one.inflightBytes]).toEqual([1, 10]);
   });
 });

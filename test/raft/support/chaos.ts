@@ -3,6 +3,7 @@
  *
  * The invariants are checked by Group after every turn. A run depends on its seed alone.
  */
+import { allMembers } from '../../../src/raft/configuration.ts';
 import type { Settings } from '../../../src/raft/state.ts';
 import type { MemberId, Message } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
@@ -26,6 +27,8 @@ const shapes: readonly GroupOptions[] = [
   { voters: 'ABD', outgoing: 'ABC' },
 ];
 
+/** Who may join, one after the other. */
+const newcomers = 'FGHIJ';
 const messagesUnderWayMax = 60;
 const attemptMs = 2_000;
 const attemptsMax = 15;
@@ -41,11 +44,13 @@ export class Chaos {
   private proposals = 0;
   /** How much of the client's work is done: a leader that is always busy never rests. */
   private readonly load: number;
+  private readonly withMembership: boolean;
 
   constructor(seed: number, trace: (line: string) => void = () => {}) {
     this.random = new Random(seed);
     this.trace = trace;
     this.load = this.random.pick([0.1, 0.5, 1]);
+    this.withMembership = this.random.next() < 0.6;
     this.group = new Group({
       ...this.random.pick(shapes),
       settings: this.settings(),
@@ -78,7 +83,8 @@ export class Chaos {
     const dice = random.integer(1, 100);
     if (dice > 60 && dice <= 79 && random.next() > this.load) this.network();
     else if (dice <= 48) this.network();
-    else if (dice <= 60) this.time(id);
+    else if (dice <= 56) this.time(id);
+    else if (dice <= 60) this.membership();
     else if (dice <= 70) {
       const name = random.next() < 0.8 ? (this.leader() ?? id) : id;
       this.proposals += 1;
@@ -172,6 +178,55 @@ export class Chaos {
     if (random.next() < 0.7) group.pool.push(...late.filter((message) => !group.isCut(message)));
   }
 
+  private membership(): void {
+    const { group, random } = this;
+    const name = this.leader() ?? random.pick(group.ids);
+    const dice = random.integer(1, 10);
+    if (dice <= 4) this.change(name);
+    else if (dice <= 6) {
+      const to = random.pick(group.ids);
+      this.trace(`transfer from ${name} to ${to}: ${group.transfer(name, to)}`);
+    } else if (dice <= 8) {
+      const id = random.pick(group.ids);
+      const index = group.storage(id).applied - random.integer(0, 3);
+      this.trace(`compact ${id} to ${index}: ${group.compact(id, index)}`);
+    } else if (dice === 9) {
+      const id = random.pick(group.ids);
+      this.trace(`repair at ${id}`);
+      group.repair(id);
+    } else {
+      const order = [...group.ids].sort(() => random.next() - 0.5);
+      this.trace(`prefer ${order.join('')}`);
+      for (const id of group.ids) group.core(id).preferLeaders(order);
+    }
+  }
+
+  /** A random step from the present configuration: add, promote, demote, remove, several at once. */
+  private change(name: string): void {
+    const { group, random } = this;
+    const { voters, learners } = group.core(name).configuration;
+    const place = new Map<MemberId, 'voter' | 'learner'>();
+    for (const id of voters) place.set(id, 'voter');
+    for (const id of learners) place.set(id, 'learner');
+    for (let count = random.integer(1, 3); count > 0; count -= 1) {
+      const dice = random.integer(1, 4);
+      const joined = [...newcomers].find((id) => !group.ids.includes(id as MemberId));
+      const some = random.pick([...place.keys()]);
+      if (dice === 1 && joined && this.withMembership) {
+        group.join(joined);
+        place.set(joined as MemberId, 'learner');
+      } else if (dice === 2) for (const id of place.keys()) place.set(id, 'voter');
+      else if (dice === 3) place.set(some, 'learner');
+      else if (place.size > 2) place.delete(some);
+    }
+    const wanted = (kind: string) => [...place].filter(([, is]) => is === kind).map(([id]) => id);
+    const result = group.change(name, wanted('voter').join(''), wanted('learner').join(''));
+    const verdict = result.ok ? result.index : result.reason;
+    this.trace(
+      `change at ${name} to ${wanted('voter').join('')}+${wanted('learner').join('')}: ${verdict}`,
+    );
+  }
+
   private isReplaced(old: string): boolean {
     return this.group.ids.some((id) => id !== old && this.group.core(id).role === 'leader');
   }
@@ -205,7 +260,9 @@ export class Chaos {
     group.restart(...healed.filter((id) => group.life(id).stoodDown));
     if (random.next() < 0.5) group.pool = [];
     group.sent = [];
-    const entry = random.pick(healed.filter((id) => group.configuration.voters.includes(id)));
+    const entry = random.pick(healed.filter((id) => this.isVoter(id)));
+    for (const id of healed)
+      this.trace(`${id}: ${JSON.stringify(group.storage(id).configurations.slice(-2))}`);
     this.trace(`healed ${healed.join('')}, asking at ${entry}`);
     const target = this.commitSomething(entry);
     const isQuiet = () =>
@@ -217,7 +274,8 @@ export class Chaos {
     // A leader that was deposed after the commit owes nobody anything; the next one will.
     if (!healed.some((id) => group.core(id).role === 'leader')) return;
     for (const id of healed)
-      if (group.core(id).commitIndex < target) throw new Error(`liveness: ${id} lacks ${target}`);
+      if (this.isMember(id) && group.core(id).commitIndex < target)
+        throw new Error(`liveness: ${id} lacks ${target}`);
   }
 
   private healQuorum(): MemberId[] {
@@ -231,21 +289,56 @@ export class Chaos {
     group.isolate(...down);
     // What is down does nothing at all: its next life begins after this run.
     for (const id of down) group.life(id).ended = true;
-    return group.ids.filter((id) => !down.has(id));
+    return group.ids.filter((id) => !down.has(id) && group.storage(id).fate === null);
+  }
+
+  private isVoter(id: MemberId): boolean {
+    return this.halves().some((half) => half.includes(id));
+  }
+
+  private isMember(id: MemberId): boolean {
+    const { group } = this;
+    const leaders = group.ids.filter(
+      (name) => group.core(name).role === 'leader' && !group.life(name).ended,
+    );
+    return leaders.some((name) => allMembers(group.core(name).configuration).includes(id));
+  }
+
+  /** Of every configuration that is or may come into force. */
+  private halves(): MemberId[][] {
+    const { group } = this;
+    const alive = group.ids.filter((id) => group.storage(id).fate === null);
+    const committed = Math.max(
+      ...alive.map((id) => {
+        const { applied, configurations } = group.storage(id);
+        return configurations.filter(({ index }) => index <= applied).at(-1)?.index ?? 0;
+      }),
+    );
+    return alive
+      .flatMap((id) => group.storage(id).configurations)
+      .filter(({ index }) => index >= committed)
+      .flatMap(({ configuration: { voters, outgoing } }) => [[...voters], [...outgoing]])
+      .filter((half) => half.length > 0);
   }
 
   /** Counted here, not by the core: an oracle must not share its faults. */
   private isEnough(down: ReadonlySet<MemberId>): boolean {
-    const { voters, outgoing } = this.group.configuration;
-    return [voters, outgoing].every(
-      (half) => 2 * half.filter((id) => !down.has(id)).length > half.length || half.length === 0,
-    );
+    const isUp = (id: MemberId) => !down.has(id) && this.group.storage(id).fate === null;
+    return this.halves().every((half) => 2 * half.filter(isUp).length > half.length);
+  }
+
+  private another(than: MemberId): MemberId {
+    const { group } = this;
+    const alive = group.ids.filter((id) => !group.life(id).ended && id !== than);
+    return this.random.pick(alive.filter((id) => this.isVoter(id)));
   }
 
   /** Asks at one member only, as a client near it would. Returns the index that was committed. */
   private commitSomething(entry: MemberId): number {
     const { group } = this;
     for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+      // It may find itself removed, as a router's favourite may.
+      if (group.storage(entry).fate !== null) return this.commitSomething(this.another(entry));
       const { leader, term } = group.core(entry);
       this.trace(`attempt ${attempt} at ${group.now}: leader ${leader} of term ${term}`);
       const proposed = leader ? group.propose(leader, `last ${attempt}`) : null;

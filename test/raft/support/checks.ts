@@ -4,6 +4,8 @@
  * An oracle: it sees all members at once, and nothing of the core depends on it. A violation
  * throws, with what was seen.
  */
+import type { Configuration } from '../../../src/raft/configuration.ts';
+import { allMembers } from '../../../src/raft/configuration.ts';
 import type { RaftCore } from '../../../src/raft/core.ts';
 import type { State } from '../../../src/raft/state.ts';
 import type {
@@ -38,6 +40,12 @@ export class Checks {
   private readonly committed: { term: Term; knownInTerm: Term }[] = [];
   private readonly votes = new Map<string, MemberId>();
   private readonly readFloors = new Map<string, LogIndex>();
+  /** The newest configuration that some member knows to be committed. */
+  private newestCommitted: { index: LogIndex; configuration: Configuration };
+
+  constructor(founding: Configuration) {
+    this.newestCommitted = { index: 0, configuration: founding };
+  }
 
   /** The highest index that some member knows to be committed. */
   get committedIndex(): LogIndex {
@@ -57,8 +65,26 @@ export class Checks {
     };
   }
 
+  /** Only storage that went back, or a life that is not the newest, may be taken for lost. */
+  loses({ id, superseded }: Life, storage: Storage): void {
+    assert(superseded || storage.wentBack, `${id} takes itself for lost`);
+  }
+
+  leaves({ id }: Life, storage: Storage): void {
+    const { index, configuration } = this.newestCommitted;
+    // Named again meanwhile, but it does not know that yet: it has to be added anew.
+    const knows = storage.lastIndex >= index;
+    const isNamed = allMembers(configuration).includes(id);
+    assert(!isNamed || !knows, `${id} takes itself for removed`);
+  }
+
   readBegins(key: string): void {
     this.readFloors.set(key, this.committedIndex);
+  }
+
+  /** Sent again, it still stands for what began before it was first sent. */
+  private checkBegins(key: string): void {
+    if (!this.readFloors.has(key)) this.readBegins(key);
   }
 
   readGranted(key: string, index: LogIndex): void {
@@ -86,8 +112,10 @@ export class Checks {
       if (hardState.term === old.term && old.vote !== null)
         assert(hardState.vote === old.vote, `${id}: the vote changed within term ${old.term}`);
     }
-    let last = truncateFrom === null ? storage.lastIndex : truncateFrom - 1;
-    let prevTerm = storage.term(last) ?? -1;
+    const installed = effects.chunks.findLast(({ install }) => install)?.install;
+    const end = installed?.index ?? storage.lastIndex;
+    let last = truncateFrom === null ? end : truncateFrom - 1;
+    let prevTerm = installed?.index === last ? installed.term : (storage.term(last) ?? -1);
     for (const entry of append) {
       assert(entry.index === last + 1, `${id}: entry ${entry.index} persisted after ${last}`);
       this.sameEverywhere(id, entry, prevTerm);
@@ -121,19 +149,44 @@ export class Checks {
       !life.stoodDown || core.role === 'follower',
       `${id}: campaigns or leads, and cannot apply`,
     );
-    if (core.role === 'leader') this.checkLeader(life, storage, effects, before);
+    if (core.role === 'leader') {
+      this.checkLeader(life, storage, effects, before);
+      if (!life.superseded) this.checkRest(life);
+    }
     for (const message of effects.messages) this.checkMessage(life, storage, message);
   }
 
   private checkCommitted({ core, id }: Life, storage: Storage, before: Before): void {
     for (let index = before.commit + 1; index <= core.commitIndex; index += 1) {
-      const term = storage.term(index) ?? -1;
       const known = this.committed[index - 1];
+      // What came with a snapshot is not in the log; its end is.
+      if (index < storage.start.index && known) continue;
+      const term = storage.term(index) ?? -1;
+      this.noteConfiguration(storage, index);
       if (known) {
         assert(known.term === term, `${id}: another entry was committed at ${index}`);
         known.knownInTerm = Math.min(known.knownInTerm, core.term);
       } else this.committed.push({ term, knownInTerm: core.term });
     }
+  }
+
+  private noteConfiguration(storage: Storage, index: LogIndex): void {
+    const payload = storage.entry(index)?.payload;
+    if (payload?.type !== 'configuration' || index <= this.newestCommitted.index) return;
+    this.newestCommitted = { index, configuration: payload.configuration };
+  }
+
+  /** A leader at rest owes nobody anything who answers (design.md section 6). */
+  private checkRest({ core, id }: Life): void {
+    const state = stateOf(core);
+    if (state.role.type !== 'leader' || !state.role.awake || core.nextDeadline() !== null) return;
+    assert(core.configuration.outgoing.length === 0, `${id} rests in a joint configuration`);
+    assert(core.commitIndex === core.lastIndex, `${id} rests with an uncommitted entry`);
+    for (const [peer, { match, ackedCommit, onRepairList }] of state.role.progress)
+      assert(
+        onRepairList || (match === core.lastIndex && ackedCommit === core.commitIndex),
+        `${id} rests while ${peer} lacks something`,
+      );
   }
 
   private checkLeader(life: Life, storage: Storage, effects: Effects, before: Before): void {
@@ -152,7 +205,7 @@ export class Checks {
       );
     for (const [at, { term, knownInTerm }] of this.committed.entries())
       assert(
-        knownInTerm >= core.term || storage.term(at + 1) === term,
+        knownInTerm >= core.term || at + 1 < storage.start.index || storage.term(at + 1) === term,
         `${id}: the leader of term ${core.term} lacks committed entry ${at + 1}`,
       );
   }
@@ -164,12 +217,14 @@ export class Checks {
     for (const [peer, { match, next }] of role.progress) {
       assert(match < next, `${leader.id}: match < next for ${peer}`);
       assert(match <= log.lastIndex, `${leader.id}: match of ${peer} is beyond the log`);
-      const { hardState } = storageOf(peer);
-      if (hardState.term <= leader.core.term)
-        assert(
-          storageOf(peer).term(match) === storageOf(leader.id).term(match),
-          `${leader.id}: ${peer} does not hold ${match}`,
-        );
+      const theirs = storageOf(peer);
+      const ours = storageOf(leader.id);
+      if (theirs.fate !== null || theirs.hardState.term > leader.core.term) continue;
+      const isCompacted = match < theirs.start.index || match < ours.start.index;
+      assert(
+        isCompacted || theirs.term(match) === ours.term(match),
+        `${leader.id}: ${peer} does not hold ${match}`,
+      );
     }
   }
 
@@ -194,13 +249,17 @@ export class Checks {
         return;
       case 'readRequest':
         // No read of a client stands behind what a superseded life asks: none began on it.
-        if (!life.superseded) this.readBegins(`${id}/${boot}/check ${message.id}`);
+        if (!life.superseded) this.checkBegins(`${id}/${boot}/check ${message.id}`);
         return;
       case 'append':
       case 'preVote':
       case 'vote':
       case 'preVoteReply':
       case 'readReply':
+      case 'snapshot':
+      case 'snapshotReply':
+      case 'timeoutNow':
+      case 'suspicion':
         return;
     }
   }

@@ -8,6 +8,8 @@ import type { Configuration } from '../../../src/raft/configuration.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import { type ProposeResult, RaftCore } from '../../../src/raft/core.ts';
 import { joinEffects } from '../../../src/raft/effects.ts';
+import type { TransferResult } from '../../../src/raft/leadership.ts';
+import type { MembershipResult } from '../../../src/raft/membership.ts';
 import type { Settings } from '../../../src/raft/state.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
@@ -66,7 +68,7 @@ export class Group extends Network {
   readonly granted: GrantedRead[] = [];
   readonly dropped: number[] = [];
   readonly zombies: Life[] = [];
-  readonly checks = new Checks();
+  readonly checks: Checks;
   /** False: the test itself breaks an invariant, by taking storage back in time. */
   isChecked = true;
   /** Told of every turn when it is durable, before its messages leave. */
@@ -86,6 +88,7 @@ export class Group extends Network {
     };
     super(allMembers(configuration));
     this.configuration = configuration;
+    this.checks = new Checks(configuration);
     this.settings = options.settings ?? {};
     this.latencyMs = options.latencyMs ?? 0;
     this.random = options.random ?? new Random(options.seed ?? 1);
@@ -145,6 +148,36 @@ export class Group extends Network {
     return taken ? id : null;
   }
 
+  /** 'ABC' are the voters that are wanted. */
+  change(name: string, voters: string, learners = ''): MembershipResult {
+    let result: MembershipResult = { ok: false, reason: 'notLeader' };
+    const target = { voters: members(voters), learners: members(learners) };
+    this.turn(this.life(name), (core) => {
+      result = core.changeMembership(target, this.now);
+    });
+    return result;
+  }
+
+  transfer(name: string, to: string): TransferResult {
+    let result: TransferResult = 'notLeader';
+    this.turn(this.life(name), (core) => {
+      result = core.transferLeader(to as MemberId, this.now);
+    });
+    return result;
+  }
+
+  /** True when the log became shorter. */
+  compact(name: string, index: number): boolean {
+    const life = this.life(name);
+    const start = life.ended ? null : life.core.compactTo(index);
+    if (start) this.storage(name).compact(start);
+    return start !== null;
+  }
+
+  repair(name: string): void {
+    this.turn(this.life(name), (core) => core.repair(this.now));
+  }
+
   suspect(name: string): void {
     this.turn(this.life(name), (core) => core.suspectLeader(core.term, this.now));
   }
@@ -169,6 +202,9 @@ export class Group extends Network {
     const [first] = messages;
     const life = first && this.receiver(first);
     if (!life) return;
+    // The record that adopts a fresh incarnation comes with a leader's message.
+    if (messages.some(({ type }) => type === 'append' || type === 'snapshot'))
+      this.storage(life.id).isAdopted = true;
     this.turn(life, (core) => {
       for (const message of messages) {
         if (this.receiver(message) !== life) continue;
@@ -242,11 +278,21 @@ export class Group extends Network {
 
   // Lives.
 
+  /** A place with a fresh incarnation: it knows the founding configuration and nothing else. */
+  join(name: string): void {
+    const id = name as MemberId;
+    this.ids.push(id);
+    const storage = startingStorage(this.configuration, {});
+    storage.isAdopted = false;
+    this.storages.set(id, storage);
+    this.begin(id);
+  }
+
   /** Memory is lost, storage stays. */
   restart(...names: string[]): void {
     for (const name of names) {
       this.life(name).ended = true;
-      this.begin(name as MemberId);
+      if (this.storage(name).fate === null) this.begin(name as MemberId);
     }
   }
 
@@ -269,11 +315,16 @@ export class Group extends Network {
 
   /** The input may return effects that it took itself: they belong to the same turn. */
   turn(life: Life, input: Input): void {
-    if (life.ended) return;
-    const before = this.checks.before(life);
     const storage = this.storage(life.id);
+    if (life.ended || !storage.isAdopted) return;
+    const before = this.checks.before(life);
     const effects = this.runCore(life, input);
     if (!effects) return;
+    if (effects.lost) {
+      this.checks.loses(life, storage);
+      this.retire(life, 'lost');
+      return;
+    }
     if (this.isChecked) this.checks.persists(life.id, storage, effects);
     storage.persist(effects);
     if (effects.messages.length > 0 && !life.bootSaved) {
@@ -281,11 +332,17 @@ export class Group extends Network {
       life.bootSaved = true;
     }
     if (effects.committed.length > 0) this.apply(life, storage, effects.committed);
+    if (effects.closeSnapshot) storage.snapshot = null;
+    if (effects.openSnapshot) life.core.snapshotOpened(storage.openSnapshot());
     if (this.isChecked) this.checks.after(life, storage, effects, before);
     if (this.isChecked && !life.superseded)
       this.checks.checkProgress(life, (id) => this.storage(id));
     this.onTurn(life, effects);
-    for (const message of effects.messages) this.post(message);
+    for (const message of effects.messages) this.fillAndPost(life, storage, message);
+    if (effects.removed) {
+      this.checks.leaves(life, storage);
+      this.retire(life, 'removed');
+    }
     for (const { id, index } of effects.reads) {
       this.checks.readGranted(`${id}`, index);
       this.granted.push({ by: life.id, id, index });
@@ -305,6 +362,20 @@ export class Group extends Network {
     }
     life.ended = true;
     return null;
+  }
+
+  private retire(life: Life, fate: 'lost' | 'removed'): void {
+    this.storage(life.id).fate = fate;
+    life.ended = true;
+  }
+
+  /** A snapshot message gets its content where it is sent; of a closed snapshot nothing leaves. */
+  private fillAndPost(life: Life, storage: Storage, message: Message): void {
+    if (message.type !== 'snapshot') this.post(message);
+    else if (!life.superseded) {
+      const chunk = storage.chunk(message.snapshot.id, message.cursor);
+      if (chunk) this.post({ ...message, chunk });
+    }
   }
 
   private apply(life: Life, storage: Storage, committed: readonly Entry[]): void {

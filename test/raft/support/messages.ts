@@ -37,13 +37,15 @@ export function append(route: Route, fields: Partial<Append> = {}): Message {
     commit: 0,
     readPosition: 0,
     barrier: 0,
+    knownBoot: 0,
+    knownMatch: 0,
     ...fields,
     type: 'append',
   };
 }
 
 export function vote(route: Route, fields: Partial<Vote> = {}): Message {
-  return { ...routed(route), lastIndex: 0, lastTerm: 0, ...fields, type: 'vote' };
+  return { ...routed(route), lastIndex: 0, lastTerm: 0, transfer: false, ...fields, type: 'vote' };
 }
 
 /** `route.term` is the term of the candidate; it asks for the next one. */

@@ -4,7 +4,7 @@
 import type { MemberId, Message } from '../../../src/raft/types.ts';
 
 export class Network {
-  readonly ids: readonly MemberId[];
+  readonly ids: MemberId[];
   /** Messages under way, oldest first. */
   pool: Message[] = [];
   /** Every message ever sent; tests count it and clear it. */
@@ -14,7 +14,7 @@ export class Network {
   private readonly cut = new Set<string>();
 
   constructor(ids: readonly MemberId[]) {
-    this.ids = ids;
+    this.ids = [...ids];
   }
 
   protected post(message: Message): void {

@@ -12,6 +12,8 @@ import type {
   LogIndex,
   LogReader,
   MemberId,
+  ReceivedChunk,
+  SnapshotMeta,
   Term,
 } from '../../../src/raft/types.ts';
 import { entry } from './messages.ts';
@@ -34,23 +36,38 @@ export class Storage implements LogReader {
   applied: LogIndex = 0;
   /** The newest boot number that is durable. */
   boot: Boot = 0;
+  /** Index and term just before the first entry of the log. */
+  start: { index: LogIndex; term: Term } = { index: 0, term: 0 };
+  snapshot: SnapshotMeta | null = null;
+  receiving: { id: string; cursor: string } | null = null;
+  /** What became of this member: it is a tombstone now. */
+  fate: 'lost' | 'removed' | null = null;
+  /** False: a fresh incarnation that no leader has spoken to; it says nothing by itself. */
+  isAdopted = true;
+  /** The test has taken it back in time. */
+  wentBack = false;
+  private snapshots = 0;
 
   constructor(founding: Configuration) {
     this.configurations = [{ index: 0, configuration: founding }];
   }
 
   get lastIndex(): LogIndex {
-    return this.log.length;
+    return this.start.index + this.log.length;
   }
 
   term(index: LogIndex): Term | undefined {
-    return index === 0 ? 0 : this.log[index - 1]?.term;
+    return index === this.start.index ? this.start.term : this.entry(index)?.term;
+  }
+
+  entry(index: LogIndex): Entry | undefined {
+    return this.log[index - this.start.index - 1];
   }
 
   entries(from: LogIndex, to: LogIndex, maxBytes: number, maxCount: number): Entry[] {
     const result: Entry[] = [];
     let bytes = 0;
-    for (const entry of this.log.slice(from - 1, to)) {
+    for (const entry of this.log.slice(from - this.start.index - 1, to - this.start.index)) {
       bytes += payloadBytes(entry);
       if (result.length >= maxCount || (result.length > 0 && bytes > maxBytes)) break;
       result.push(entry);
@@ -58,14 +75,15 @@ export class Storage implements LogReader {
     return result;
   }
 
-  persist({ hardState, truncateFrom, append }: Effects): void {
+  persist({ hardState, chunks, truncateFrom, append }: Effects): void {
     if (hardState) this.hardState = hardState;
+    for (const chunk of chunks) this.receive(chunk);
     if (truncateFrom !== null) {
-      this.log.length = truncateFrom - 1;
+      this.log.length = truncateFrom - 1 - this.start.index;
       this.configurations = this.configurations.filter(({ index }) => index < truncateFrom);
     }
     for (const entry of append) {
-      if (entry.index !== this.log.length + 1) throw new Error(`gap before entry ${entry.index}`);
+      if (entry.index !== this.lastIndex + 1) throw new Error(`gap before entry ${entry.index}`);
       this.log.push(entry);
       if (entry.payload.type === 'configuration')
         this.configurations.push({
@@ -75,14 +93,56 @@ export class Storage implements LogReader {
     }
   }
 
+  private receive({ id, first, next, install }: ReceivedChunk): void {
+    if (!first && this.receiving?.id !== id) throw new Error(`a chunk of ${id} without its first`);
+    this.receiving = next === null ? null : { id, cursor: next };
+    if (!install) return;
+    const { index, term, configuration } = install;
+    if (index <= this.applied) throw new Error(`snapshot ${index} installed over ${this.applied}`);
+    this.start = { index, term };
+    this.log = [];
+    this.applied = index;
+    this.configurations = [{ index, configuration }];
+  }
+
+  compact(start: { index: LogIndex; term: Term }): void {
+    this.log = this.log.slice(start.index - this.start.index);
+    this.start = start;
+  }
+
+  /** A view of what is applied now. */
+  openSnapshot(): SnapshotMeta {
+    const index = this.applied;
+    const { configuration } = this.configurations
+      .filter((known) => known.index <= index)
+      .at(-1) ?? {
+      configuration: undefined,
+    };
+    const term = this.term(index);
+    if (!configuration || term === undefined) throw new Error(`no snapshot at ${index}`);
+    this.snapshots += 1;
+    this.snapshot = { id: `s${this.snapshots}`, index, term, configuration };
+    return this.snapshot;
+  }
+
+  /** Three chunks each, so that there is a first, a middle and a last one. */
+  chunk(id: string, cursor: string): { data: Uint8Array; next: string | null } | null {
+    if (this.snapshot?.id !== id) return null;
+    const next = cursor === '' ? '1' : cursor === '1' ? '2' : null;
+    return { data: new Uint8Array(), next };
+  }
+
   bootState(): BootState {
-    const last = this.log.at(-1);
+    const { index, term = 0 } = this.log.at(-1) ?? this.start;
     return {
       hardState: this.hardState,
-      logStart: { index: 0, term: 0 },
-      last: last ? { index: last.index, term: last.term } : { index: 0, term: 0 },
+      logStart: { ...this.start },
+      last: { index, term },
       applied: this.applied,
       configurations: this.configurations.slice(-2),
+      snapshot: this.snapshot,
+      receiving: this.receiving,
+      canApply: true,
     };
   }
 
@@ -99,6 +159,10 @@ export class Storage implements LogReader {
     this.configurations = [...from.configurations];
     this.applied = from.applied;
     this.boot = from.boot;
+    this.start = from.start;
+    this.snapshot = null;
+    this.receiving = null;
+    this.wentBack = true;
   }
 }
 
