@@ -263,6 +263,7 @@ export class GroupMember {
   private runTurn(input: () => void, replyTo: MemberId | null): Message[] {
     input();
     const effects = this.takeEffects();
+    if (effects.lost) throw new Error('the storage of this member has gone back in time');
     const results = this.write(effects);
     const replies = this.route(effects.messages, replyTo);
     this.answer(effects, results);

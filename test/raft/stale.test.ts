@@ -42,6 +42,7 @@ const appendReply: Message = {
   lastIndex: 9,
   lastTerm: 2,
   leaderLostEntries: false,
+  canApply: true,
 };
 const readReply: Message = {
   ...toA,
@@ -51,6 +52,8 @@ const readReply: Message = {
   index: 3,
   indexTerm: 2,
   refused: false,
+  removed: false,
+  leader: null,
 };
 const stale: readonly Message[] = [
   append(toA, { entries: entries(1, 2, 2, 2, 2), commit: 4 }),

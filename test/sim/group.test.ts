@@ -242,7 +242,7 @@ describe('fail-stop', () => {
       cluster.sql(1).run(`DELETE FROM ${table} WHERE rev > 2`);
     const reply = cluster.ask(1, putOp('a', 'other'), { timeoutMs: 1_000 });
     await expect(cluster.world.settle(reply)).rejects.toThrow();
-    expect(cluster.aborts[0]).toContain('has lost');
+    expect(cluster.aborts[0]).toContain('gone back in time');
     expect(await get(cluster, 2, 'a', { serializable: true })).toBe('2');
   });
 });

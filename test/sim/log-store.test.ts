@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { initialize, loadBoot, persist, SqlLogReader } from '../../src/node-do/log-store.ts';
 import { createSchema } from '../../src/node-do/schema.ts';
+import { noEffects } from '../../src/raft/effects.ts';
 import type { Effects, Entry, MemberId } from '../../src/raft/types.ts';
 import { entries, entry } from '../raft/support/messages.ts';
 import { Storage } from '../raft/support/storage.ts';
@@ -25,16 +26,7 @@ function newSql(): NodeSql {
 }
 
 function effects(fields: Partial<Effects>): Effects {
-  return {
-    hardState: null,
-    truncateFrom: null,
-    append: [],
-    messages: [],
-    committed: [],
-    reads: [],
-    droppedReads: [],
-    ...fields,
-  };
+  return { ...noEffects(), ...fields };
 }
 
 /** Appends of all kinds of entries, sometimes in place of the last ones, and hard states. */
