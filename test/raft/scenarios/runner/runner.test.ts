@@ -76,9 +76,9 @@ describe('the text that a run returns', () => {
     expect(text).not.toContain('preVote');
   });
 
-  it('shows a broken invariant of the core, and no such thing of the runner’s own', () => {
+  it('shows that a member whose storage went back is lost', () => {
     const script = ['lead A', 'backup A', 'propose A x', 'quiet rest', 'restore A', 'read A'];
-    expect(run(...script, 'deliver all A<>B')).toContain('A stops: a follower holds an entry');
+    expect(run(...script, 'deliver all A<>B')).toContain('A life 2 ends');
   });
 });
 
