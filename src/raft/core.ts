@@ -285,7 +285,7 @@ export class RaftCore {
     }
     confirmReads(state, role);
     forgetLeavers(state, role);
-    if (leaveOffice(state)) return appended;
+    if (leaveOffice(state, role)) return appended;
     offerToPreferred(state, role);
     pump(state, role);
     pumpTransfer(state, role);

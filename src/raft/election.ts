@@ -112,6 +112,7 @@ export function onPreVote(state: State, message: Message & PreVote): void {
   // A voter that refuses because it knows better takes the suspicion over (design.md section 6):
   // it checks the leader, and campaigns with its longer log if nobody leads.
   if (!granted && (!logIsEnough || trusted !== null)) suspect(state);
+  if (!logIsEnough && state.suspicion) state.suspicion.isAskedAsVoter = true;
   if (state.role.type === 'leader' && message.term > state.term)
     showLeadership(state, state.role, message.from);
 }

@@ -118,8 +118,13 @@ export function forgetLeavers(state: State, role: Leader): void {
 }
 
 /** A leader without a vote leads until that is committed, then somebody else does (4.2.2). */
-export function leaveOffice(state: State): boolean {
-  if (!isSettled(state) || isVoter(configurationOf(state), state.self)) return false;
+export function leaveOffice(state: State, role: Leader): boolean {
+  if (
+    state.commit < role.barrier ||
+    !isSettled(state) ||
+    isVoter(configurationOf(state), state.self)
+  )
+    return false;
   handOver(state);
   return true;
 }

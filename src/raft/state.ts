@@ -163,6 +163,8 @@ export interface Suspicion {
   campaigns: number;
   /** Other leaders that refusals have named and that were checked: bounded. */
   hintsFollowed: number;
+  /** A candidate counts on this member's vote, and has the shorter log. */
+  isAskedAsVoter: boolean;
 }
 
 /** Linearizable reads at a member that does not lead (design.md section 3). */
@@ -295,11 +297,14 @@ export function configurationOf(state: State): Configuration {
 }
 
 /**
- * A voter; also one whose removal is in its log and not known to be committed. It may hold what
- * nobody else does, and without its candidacy the others could be stuck (thesis 4.2.2).
+ * A voter; also one whose removal is in its log and not known to be committed, and one that
+ * somebody takes for a voter although it does not know it. It may hold what nobody else does, and
+ * without its candidacy the others could be stuck (thesis 4.2.2). Leading, it hands over.
  */
-export function mayCampaign({ canLead, configurations, self }: State): boolean {
-  return canLead && configurations.some(({ configuration }) => isVoter(configuration, self));
+export function mayCampaign({ canLead, configurations, suspicion, self }: State): boolean {
+  if (!canLead) return false;
+  if (suspicion?.isAskedAsVoter) return true;
+  return configurations.some(({ configuration }) => isVoter(configuration, self));
 }
 
 export function send(state: State, to: MemberId, body: Body): void {

@@ -36,7 +36,14 @@ export function suspect(state: State): void {
     )
       return;
   } else {
-    state.suspicion = { until, check: null, campaignAt: null, campaigns: 0, hintsFollowed: 0 };
+    state.suspicion = {
+      until,
+      check: null,
+      campaignAt: null,
+      campaigns: 0,
+      hintsFollowed: 0,
+      isAskedAsVoter: false,
+    };
     if (state.role.type !== 'follower') return;
   }
   const leader = state.leader ?? state.termLeader;

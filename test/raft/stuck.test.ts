@@ -1,0 +1,93 @@
+/**
+ * States from which only one member can help, although its own configuration gives it no vote
+ * (thesis 4.2.2), and members that have to find out that they are out. Random runs found each.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Configuration } from '../../src/raft/configuration.ts';
+import { Group, groupLedBy, members } from './support/group.ts';
+import { append, entry } from './support/messages.ts';
+
+function configured(index: number, term: number, configuration: Configuration) {
+  return { index, term, payload: { type: 'configuration', configuration } } as const;
+}
+
+describe('a member without a vote', () => {
+  it('that removed itself and alone holds that entry campaigns, finishes the change and goes', () => {
+    const group = groupLedBy('A', { voters: 'AB' });
+    group.change('A', 'B');
+    group.settle(({ type }) => type === 'append');
+    // B has the joint configuration. A hears that, leaves it, and is evicted: only A holds that.
+    group.settle(({ type }) => type === 'appendReply');
+    group.withhold();
+    expect(group.core('A').configuration).toMatchObject({ voters: ['B'], outgoing: [] });
+    expect(group.core('B').configuration.outgoing).toEqual(['A', 'B']);
+    group.restart('A');
+    group.suspect('B');
+    expect(group.pass(10_000, () => group.core('B').role === 'leader')).toBe(true);
+    group.pass(10_000);
+    expect(group.storage('A').fate).toBe('removed');
+    expect(group.core('B').configuration).toMatchObject({ voters: ['B'], outgoing: [] });
+  });
+
+  it('campaigns when a candidate with a shorter log counts on its vote, and hands over', () => {
+    const group = new Group({ voters: 'ABC', learners: 'D' });
+    const joint = { voters: members('ABCD'), outgoing: members('ABC'), learners: [] };
+    // C alone holds a change that makes D a voter; D alone holds a later leader's entry.
+    group.step(
+      append({ from: 'A', to: 'C', term: 1 }, { entries: [entry(1, 1), configured(2, 1, joint)] }),
+    );
+    group.step(append({ from: 'B', to: 'D', term: 2 }, { entries: [entry(1, 2)] }));
+    group.step(append({ from: 'B', to: 'C', term: 2 }, { prevIndex: 9, prevTerm: 2 }));
+    group.isolate('A');
+    group.pool = [];
+    const leads = () => ['B', 'C'].some((id) => group.core(id).role === 'leader');
+    for (let time = 0; time < 10 && !leads(); time += 1) {
+      group.suspect('C');
+      group.pass(2_000, leads);
+    }
+    expect(leads()).toBe(true);
+    expect(group.logOf('B').startsWith('2:1')).toBe(true);
+  });
+});
+
+describe('a removed member that missed it', () => {
+  it('learns it by asking the leader, who has it confirmed by a quorum', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.change('A', 'AB');
+    group.pass(60_000);
+    group.heal();
+    group.suspect('C');
+    group.pass(5_000);
+    expect(group.storage('C').fate).toBe('removed');
+    expect(group.core('A')).toMatchObject({ role: 'leader', term: 1 });
+  });
+
+  it('is not told so by a leader that no quorum confirms', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.change('A', 'AB');
+    group.pass(60_000);
+    group.heal();
+    group.isolate('B');
+    group.suspect('C');
+    group.pass(5_000);
+    expect(group.storage('C').fate).toBe(null);
+  });
+
+  it('finds the leader through the refusal of its votes, whoever refuses first', () => {
+    const group = groupLedBy('A');
+    group.change('A', 'AB');
+    // C has the joint configuration and what follows, but not that it is committed.
+    group.settle(({ to, type }) => to !== 'C' || type !== 'append');
+    group.withhold();
+    group.restart('C');
+    group.storage('C').hardState = { ...group.storage('C').hardState, termLeader: null };
+    group.restart('C');
+    group.pass(60_000);
+    group.suspect('C');
+    group.pass(5_000);
+    expect(group.storage('C').fate).toBe('removed');
+    expect(group.core('A').term).toBe(1);
+  });
+});
