@@ -17,6 +17,10 @@ const messageTypes: readonly Message['type'][] = [
   'appendReply',
   'readRequest',
   'readReply',
+  'snapshot',
+  'snapshotReply',
+  'timeoutNow',
+  'suspicion',
 ];
 
 export function word(words: readonly string[], at: number, what: string): string {

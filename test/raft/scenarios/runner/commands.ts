@@ -6,7 +6,7 @@
 import type { RaftCore } from '../../../../src/raft/core.ts';
 import { defaultSettings, type Settings } from '../../../../src/raft/state.ts';
 import type { MemberId } from '../../../../src/raft/types.ts';
-import type { GroupOptions } from '../../support/group.ts';
+import { type GroupOptions, members } from '../../support/group.ts';
 import type { Start, Storage } from '../../support/storage.ts';
 import {
   fraction,
@@ -133,6 +133,52 @@ export const commands: Readonly<Record<string, Described<Command>>> = {
       none(words, 2);
       group.unreachable(member(group, words), member(group, words, 1));
     },
+  },
+  change: {
+    usage: 'change A voters=ABD [learners=E]',
+    about: 'at A: these are to be the members',
+    run: ({ group }, words) => {
+      const id = member(group, words);
+      const given = pairs(words.slice(1), ['voters', 'learners']);
+      const wanted = (kind: string) => letters(given.get(kind) ?? '');
+      const result = group.change(id, wanted('voters'), wanted('learners'));
+      if (!result.ok) group.record(`${id} refuses: ${result.reason}`);
+    },
+  },
+  transfer: {
+    usage: 'transfer A B',
+    about: 'A hands leadership to B; to A itself: it keeps it after all',
+    run: ({ group }, words) => {
+      none(words, 2);
+      const id = member(group, words);
+      const result = group.transfer(id, member(group, words, 1));
+      if (result !== 'ok') group.record(`${id} refuses: ${result}`);
+    },
+  },
+  prefer: {
+    usage: 'prefer BCA',
+    about: 'all members are told who should lead, best first',
+    run: ({ group }, words) => {
+      none(words, 1);
+      const order = members(letters(word(words, 0, 'the order')));
+      for (const id of group.ids) group.core(id).preferLeaders(order);
+    },
+  },
+  compact: {
+    usage: 'compact A 10',
+    about: 'A’s log forgets what is up to there, as far as nobody needs it',
+    run: ({ group }, words) => {
+      none(words, 2);
+      const id = member(group, words);
+      const isShorter = group.compact(id, natural(word(words, 1, 'the index')));
+      const { index, term } = group.storage(id).start;
+      group.record(isShorter ? `${id}’s log begins after ${index}/${term}` : `${id} keeps its log`);
+    },
+  },
+  repair: {
+    usage: 'repair A',
+    about: 'A’s repair alarm: who was given up is tried again',
+    run: ({ group }, words) => group.repair(only(group, words)),
   },
   standDown: {
     usage: 'standDown A',
@@ -267,6 +313,17 @@ export const commands: Readonly<Record<string, Described<Command>>> = {
   },
 
   // Lives and storage.
+  join: {
+    usage: 'join D',
+    about: 'a fresh place that knows the founding members and nothing else',
+    run: ({ group }, words) => {
+      none(words, 1);
+      const name = letters(word(words, 0, 'its name'));
+      if (name.length !== 1 || group.ids.some((id) => id === name))
+        throw new UsageError(`'${name}' is not one new member`);
+      group.join(name);
+    },
+  },
   restart: {
     usage: 'restart AB',
     about: 'memory is lost, storage stays',

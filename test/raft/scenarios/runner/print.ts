@@ -3,7 +3,14 @@
  * out, so that a new field changes only the output in which it says something.
  */
 import type { Configuration } from '../../../../src/raft/configuration.ts';
-import type { Effects, Entry, MemberId, Message } from '../../../../src/raft/types.ts';
+import type { Progress } from '../../../../src/raft/progress.ts';
+import type {
+  Effects,
+  Entry,
+  MemberId,
+  Message,
+  SnapshotMeta,
+} from '../../../../src/raft/types.ts';
 import { stateOf } from '../../support/checks.ts';
 import type { Life } from '../../support/group.ts';
 import type { Storage } from '../../support/storage.ts';
@@ -51,6 +58,11 @@ const shapes: Readonly<Record<string, (fields: Fields) => readonly [string, read
         ].join(', '),
     ['ok', 'index', 'hintIndex', 'hintTerm', ...lastFields],
   ],
+  snapshot: ({ snapshot, cursor }) => [
+    `${showSnapshot(snapshot as SnapshotMeta)} chunk '${cursor}'`,
+    ['snapshot', 'cursor', 'chunk'],
+  ],
+  snapshotReply: ({ id, cursor }) => [`${id} wants chunk '${cursor}'`, ['id', 'cursor']],
   readRequest: ({ id, lastIndex, lastTerm }) => [
     `${id}, last ${lastIndex}/${lastTerm}`,
     ['id', ...lastFields],
@@ -72,21 +84,28 @@ export type IsFirstLife = (id: MemberId, boot: number) => boolean;
 /** Everything of a message but its way: 'append t1, prev 1/1 [2/1 x], commit 1'. */
 function showBody(message: Message, isFirstLife: IsFirstLife): string {
   const { from, to, type, term, ...rest } = message;
-  const lives: Readonly<Record<string, MemberId>> = { boot: from, toBoot: to };
+  const lives: Readonly<Record<string, MemberId>> = { boot: from, toBoot: to, knownBoot: to };
   const fields: Fields = rest;
   const [own, shown] = shapes[type]?.(fields) ?? ['', []];
   const others = Object.entries(fields)
     .filter(([name, value]) => {
       const id = lives[name];
       const isNews = id === undefined || !isFirstLife(id, Number(value));
-      return isNews && isSet(value) && !shown.includes(name);
+      return isNews && isSet(name, value) && !shown.includes(name);
     })
     .map(([name, value]) => (value === true ? name : `${name} ${showValue(value)}`));
   return [`${type} t${term}`, own, ...others].filter((part) => part !== '').join(', ');
 }
 
-function isSet(value: unknown): boolean {
+function isSet(name: string, value: unknown): boolean {
+  // Most can: only that one cannot is worth telling.
+  if (name === 'canApply') return value === false;
   return value !== 0 && value !== false && value !== null && value !== undefined;
+}
+
+/** 's1 at 5/1 (voters ABC)'. */
+function showSnapshot({ id, index, term, configuration }: SnapshotMeta): string {
+  return `${id} at ${index}/${term} (${showConfiguration(configuration)})`;
 }
 
 function showValue(value: unknown): string {
@@ -102,6 +121,10 @@ export function showHead(message: Message): string {
       return `${way} ${message.prevIndex}/${message.prevTerm}+${message.entries.length}`;
     case 'appendReply':
       return `${way} ${message.ok ? 'ok' : 'refused'} ${message.index}`;
+    case 'snapshot':
+      return `${way} ${message.snapshot.id} '${message.cursor}'`;
+    case 'snapshotReply':
+      return `${way} ${message.id} '${message.cursor}'`;
     case 'readRequest':
     case 'readReply':
       return `${way} ${message.id}`;
@@ -195,6 +218,9 @@ export function showTurn({ id }: Life, effects: Effects, context: TurnContext): 
     ...(effects.committed.length > 0 ? [`applies ${span(effects.committed)}`] : []),
     ...effects.reads.map((read) => `grants read ${read.id} at ${read.index}`),
     ...effects.droppedReads.map((read) => `drops read ${read}`),
+    ...(effects.openSnapshot ? ['opens a snapshot'] : []),
+    ...(effects.closeSnapshot ? ['closes its snapshot'] : []),
+    ...(effects.removed ? ['is removed'] : []),
     ...deadlineFacts(before, after, now),
   ];
   const line = facts.length > 0 ? [`${id} ${facts.join(', ')}`] : [];
@@ -211,12 +237,16 @@ export function roleFacts(before: View, after: View): string[] {
   return facts;
 }
 
-function storageFacts({ hardState, truncateFrom, append }: Effects): string[] {
+function storageFacts({ hardState, chunks, truncateFrom, append }: Effects): string[] {
   const facts: string[] = [];
   if (hardState) {
     const { term, vote, termLeader, termLeaderBoot } = hardState;
     const mark = termLeader === null ? '' : ` leader ${termLeader}/${termLeaderBoot}`;
     facts.push(`saves t${term}${vote === null ? '' : ` vote ${vote}`}${mark}`);
+  }
+  for (const { id, next, install } of chunks) {
+    facts.push(`stores a chunk of ${id}${next === null ? '' : ` up to '${next}'`}`);
+    if (install) facts.push(`switches to ${showSnapshot(install)}`);
   }
   if (truncateFrom !== null) facts.push(`cuts from ${truncateFrom}`);
   if (append.length > 0) facts.push(`appends [${showEntries(append)}]`);
@@ -233,27 +263,36 @@ function span(entries: readonly Entry[]): string {
   return first === last ? `${first}` : `${first}..${last}`;
 }
 
+export interface StatusContext {
+  readonly isFirstLife: IsFirstLife;
+  readonly founding: Configuration;
+}
+
 /** A member as a line, its log as the terms of its entries; a leader with its followers under it. */
 export function showMember(
   { id, core, boot }: Life,
   storage: Storage,
-  isFirstLife: IsFirstLife,
+  { isFirstLife, founding }: StatusContext,
 ): string[] {
   const { role } = stateOf(core);
-  const terms = storage.log.map(({ term }) => term).join(' ');
+  const { index, term } = storage.start;
+  const terms = storage.log.map((entry) => entry.term).join(' ');
+  const configuration = showConfiguration(core.configuration);
   const parts = [
-    `${core.role} t${core.term}`,
+    storage.fate ?? `${core.role} t${core.term}`,
     ...(core.leader !== null && core.leader !== id ? [`of ${core.leader}`] : []),
-    `log [${terms}] commit ${core.commitIndex}`,
+    `log ${index > 0 ? `after ${index}/${term} ` : ''}[${terms}] commit ${core.commitIndex}`,
+    ...(configuration === showConfiguration(founding) ? [] : [configuration]),
     ...(isFirstLife(id, boot) ? [] : [`life ${boot}`]),
   ];
   const followers =
-    role.type === 'leader'
-      ? [...role.progress].map(([peer, { state, match, next, inflight, onRepairList }]) => {
-          const window = inflight.length > 0 ? ` under way ${inflight.length}` : '';
-          const silent = onRepairList ? ' given up' : '';
-          return `  ${peer} ${state} match ${match} next ${next}${window}${silent}`;
-        })
-      : [];
+    role.type === 'leader' ? [...role.progress].map(([peer, one]) => showProgress(peer, one)) : [];
   return [`${id} ${parts.join(', ')}`, ...followers];
+}
+
+function showProgress(peer: MemberId, progress: Progress): string {
+  const { state, match, next, inflight, onRepairList, leaving } = progress;
+  const window = inflight.length > 0 ? ` under way ${inflight.length}` : '';
+  const fate = `${leaving ? ' leaving' : ''}${onRepairList ? ' given up' : ''}`;
+  return `  ${peer} ${state} match ${match} next ${next}${window}${fate}`;
 }

@@ -43,7 +43,7 @@ export class RecordedGroup extends Group {
   /** When the command began whose lines are being recorded. */
   private since = 0;
   private readonly views = new Map<Life, View>();
-  private readonly firstLives: ReadonlyMap<string, number>;
+  private readonly firstLives: Map<string, number>;
   private readonly held: Message[] = [];
 
   constructor(options: GroupOptions) {
@@ -66,7 +66,8 @@ export class RecordedGroup extends Group {
   private readonly isFirstLife = (id: MemberId, boot: number) => this.firstLives.get(id) === boot;
 
   recordStatus(name: string): void {
-    this.record(...showMember(this.life(name), this.storage(name), this.isFirstLife));
+    const { isFirstLife, configuration: founding } = this;
+    this.record(...showMember(this.life(name), this.storage(name), { isFirstLife, founding }));
   }
 
   record(...lines: readonly string[]): void {
@@ -106,7 +107,10 @@ export class RecordedGroup extends Group {
     const wasEnded = life.ended;
     try {
       super.turn(life, input);
-      if (life.ended && !wasEnded) this.record(`${life.id} life ${life.boot} ends: superseded`);
+      if (life.ended && !wasEnded) {
+        const fate = this.storage(life.id).fate;
+        this.record(`${life.id} life ${life.boot} ends: ${fate ?? 'superseded'}`);
+      }
     } catch (error) {
       if (!(error instanceof RaftInvariantError)) throw error;
       life.ended = true;
@@ -116,8 +120,10 @@ export class RecordedGroup extends Group {
   }
 
   override step(...messages: Message[]): void {
-    for (const message of messages)
-      this.record(`-> ${showHead(message)}${this.life(message.to).ended ? ' (nobody there)' : ''}`);
+    for (const message of messages) {
+      const isThere = this.ids.includes(message.to) && !this.life(message.to).ended;
+      this.record(`-> ${showHead(message)}${isThere ? '' : ' (nobody there)'}`);
+    }
     super.step(...messages);
   }
 
@@ -132,7 +138,7 @@ export class RecordedGroup extends Group {
     for (const name of names) {
       this.dice.thrower = name;
       super.restart(name);
-      this.recordLife(name);
+      if (!this.life(name).ended) this.recordLife(name);
     }
   }
 
@@ -146,6 +152,12 @@ export class RecordedGroup extends Group {
   override crashDuring(name: string, input: (core: RaftCore) => void): void {
     this.dice.thrower = name;
     super.crashDuring(name, input);
+  }
+
+  override join(name: string): void {
+    super.join(name);
+    this.firstLives.set(name, this.life(name).boot);
+    this.look(this.life(name));
   }
 
   private recordLife(name: string): void {
