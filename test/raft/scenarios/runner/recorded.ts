@@ -56,8 +56,7 @@ export class RecordedGroup extends Group {
     this.onTurn = (life, effects) => {
       const before = this.view(life);
       const after = this.look(life);
-      const fate = (message: Message) =>
-        this.isCut(message) || this.loses(message) ? ' (lost)' : '';
+      const fate = (message: Message) => this.fateOf(message);
       const { now, isFirstLife } = this;
       this.record(...showTurn(life, effects, { before, after, now, isFirstLife, fate }));
     };
@@ -78,6 +77,15 @@ export class RecordedGroup extends Group {
   takeLines(): string[] {
     this.since = this.now;
     return this.lines.splice(0);
+  }
+
+  private fateOf(message: Message): string {
+    // A chunk is read where it is sent; of a closed snapshot there is nothing to send.
+    if (message.type === 'snapshot') {
+      const chunk = this.storage(message.from).chunk(message.snapshot.id, message.cursor);
+      if (!chunk) return ' (not sent: closed)';
+    }
+    return this.isCut(message) || this.loses(message) ? ' (lost)' : '';
   }
 
   private view(life: Life): View {

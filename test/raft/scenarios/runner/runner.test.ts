@@ -76,6 +76,11 @@ describe('the text that a run returns', () => {
     expect(text).not.toContain('preVote');
   });
 
+  it('shows that a member whose storage went back is lost', () => {
+    const script = ['lead A', 'backup A', 'propose A x', 'quiet rest', 'restore A', 'read A'];
+    expect(run(...script, 'deliver all A<>B')).toContain('A life 2 ends: lost');
+  });
+
   it('shows a broken invariant of the core, and no such thing of the runner’s own', () => {
     const leads = (id: string) => [`log ${id} 1`, `storage ${id} vote=${id} leader=${id}`];
     const script = [...leads('A'), ...leads('B'), 'read A', 'deliver A>B'];
