@@ -12,6 +12,7 @@ import { defineConfig } from 'vitest/config';
 const unitFolders = [
   'api',
   'architecture',
+  'bench',
   'conformance',
   'kv',
   'raft',

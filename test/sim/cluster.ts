@@ -3,7 +3,10 @@
  * modelled platform. Each place keeps its database; what runs on it is a life that can be ended.
  *
  * The output gate is modelled by order: a turn commits before its calls and answers are scheduled,
- * and the end of a life drops whatever it had not sent.
+ * and the end of a life drops whatever it had not sent. With `commitMs` it is modelled in time too:
+ * commits of one life are made durable one after another, and whatever leaves waits for those
+ * before it. (What was committed counts as durable when the life ends, whatever the gate still
+ * held: nobody has been told.)
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -31,7 +34,10 @@ export interface Traffic {
 export interface ClusterOptions {
   readonly seed?: number;
   readonly size?: 1 | 3 | 5;
+  /** One way. `from` is a place, or whatever number the sender of a client's request goes by. */
   readonly latencyMs?: (from: number, to: number) => number;
+  /** How long a commit takes to be durable. */
+  readonly commitMs?: number;
 }
 
 class Place {
@@ -43,6 +49,8 @@ class Place {
 class Life {
   readonly member: Member;
   ended = false;
+  /** When all that this life has committed is durable. */
+  durableAt = 0;
   timer: Cancellable | null = null;
   readonly inFlight = new Set<(error: Error) => void>();
 
@@ -69,13 +77,19 @@ export class Cluster {
   readonly responses: string[] = [];
   private readonly places = new Map<number, Place>();
   private readonly latencyMs: (from: number, to: number) => number;
+  readonly commitMs: number;
   /** True: the call is lost. */
   drop: (call: Traffic) => boolean = () => false;
+  /** True: the call arrives, its response is lost. */
+  dropResponse: (call: Traffic) => boolean = () => false;
+  /** True: nothing runs at that place, and the caller learns so after a round trip. */
+  refuse: (call: Traffic) => boolean = () => false;
 
   constructor(options: ClusterOptions = {}) {
     this.world = new World(options.seed ?? 1);
     this.size = options.size ?? 3;
     this.latencyMs = options.latencyMs ?? (() => 1);
+    this.commitMs = options.commitMs ?? 0;
   }
 
   /** The object of a place: a life begins with its first event, as on the platform. */
@@ -143,22 +157,35 @@ export class Cluster {
     return new Promise((resolve, reject) => {
       if (this.drop(call)) return;
       const way = this.latencyMs(from, to);
+      const fail = (error: Error) => this.world.schedule(way, () => reject(error));
+      if (this.refuse(call)) {
+        this.world.schedule(way, () => fail(new Error('nothing runs there')));
+        return;
+      }
       this.world.schedule(way, () => {
         const life = this.life(to);
-        life.inFlight.add(reject);
+        life.inFlight.add(fail);
         this.handle(life, path, body).then(
           (answer) => {
-            life.inFlight.delete(reject);
+            life.inFlight.delete(fail);
             if (path === 'peer')
               for (const { body } of fromBinary(EnvelopeSchema, answer).messages)
                 this.responses.push(`${to}>${from} ${body.case}`);
-            // A life that has ended sends nothing any more, not even what it had decided.
-            if (!life.ended) this.world.schedule(way, () => resolve(answer));
+            if (this.dropResponse(call)) return;
+            this.throughGate(life, () => this.world.schedule(way, () => resolve(answer)));
           },
-          (error) => reject(error),
+          (error) => fail(error),
         );
       });
     });
+  }
+
+  /** A life that has ended sends nothing any more, not even what it had decided. */
+  throughGate(life: Life, send: () => void): void {
+    const closedMs = life.durableAt - this.world.now;
+    if (life.ended) return;
+    if (closedMs <= 0) send();
+    else this.world.schedule(closedMs, () => !life.ended && send());
   }
 
   private async handle(life: Life, path: MemberPath, body: Uint8Array): Promise<Uint8Array> {
@@ -191,9 +218,11 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
     transaction: (work) => {
       if (life.ended) throw new Error('an ended life wrote');
       sql.transaction(work);
+      life.durableAt = Math.max(life.durableAt, world.now) + cluster.commitMs;
     },
     databaseBytes: () => 0,
-    now: () => world.now,
+    // Whole milliseconds, as the platform's clock: latencies of a cluster may have fractions.
+    now: () => Math.floor(world.now),
     random: () => world.random(),
     randomId: () =>
       Math.floor(world.random() * 2 ** 52)
@@ -219,7 +248,9 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
             timeout.cancelled = true;
             if (!life.ended) settle(value);
           };
-        cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
+        cluster.throughGate(life, () => {
+          cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
+        });
       }),
     abort: (reason) => {
       cluster.aborts.push(`${place}: ${reason}`);
