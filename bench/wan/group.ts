@@ -19,6 +19,9 @@ import { runOnClockOf } from './virtual-clock.ts';
 /** Senders of clients' requests are numbered from here, so that they are no places. */
 const firstSender = 100;
 
+/** Longer than anything that a request sets off goes on for when nothing is lost. */
+const settleMs = 5_000;
+
 export interface GroupOptions {
   readonly seed: number;
   readonly commitMs?: number;
@@ -104,6 +107,3 @@ export class Group {
     return region ?? this.placement.members[0] ?? 'weur';
   }
 }
-
-/** Longer than anything that a request sets off goes on for when nothing is lost. */
-const settleMs = 5_000;
