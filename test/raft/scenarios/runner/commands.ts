@@ -1,106 +1,23 @@
 /**
- * What a scenario can say: one entry of the table for each command.
- *
- * Setup commands describe the group before it exists; the first other command brings it to life.
+ * What a scenario can say of a group that lives: one entry of the table for each command.
  */
-import type { RaftCore } from '../../../../src/raft/core.ts';
-import { defaultSettings, type Settings } from '../../../../src/raft/state.ts';
-import type { MemberId } from '../../../../src/raft/types.ts';
-import { type GroupOptions, members } from '../../support/group.ts';
-import type { Start, Storage } from '../../support/storage.ts';
+import { members } from '../../support/group.ts';
+import { fraction, letters, match, natural, none, pairs, UsageError, word } from './arguments.ts';
 import {
-  fraction,
-  letters,
-  type Match,
-  match,
-  natural,
-  none,
-  pairs,
-  UsageError,
-  word,
-} from './arguments.ts';
+  crash,
+  deliver,
+  expectSome,
+  member,
+  only,
+  picked,
+  selection,
+  textOf,
+  type World,
+} from './delivery.ts';
 import { showHead } from './print.ts';
-import type { RecordedGroup } from './recorded.ts';
+import type { Described } from './setup.ts';
 
-export interface Setup {
-  options: GroupOptions;
-  readonly start: Record<string, Start>;
-  readonly settings: Partial<Record<keyof Settings, number>>;
-}
-
-export interface World {
-  readonly group: RecordedGroup;
-  /** Storages as `backup` found them. */
-  readonly backups: Map<string, Storage>;
-}
-
-type SetupCommand = (setup: Setup, words: readonly string[]) => void;
 type Command = (world: World, words: readonly string[]) => void;
-
-interface Described<Run> {
-  readonly usage: string;
-  readonly about: string;
-  readonly run: Run;
-}
-
-export const setupCommands: Readonly<Record<string, Described<SetupCommand>>> = {
-  group: {
-    usage: 'group voters=ABC [outgoing=ABD] [learners=D] [latency=1]',
-    about: 'who is in it; latency is what a message takes in pass, in milliseconds',
-    run: (setup, words) => {
-      const given = pairs(words, ['voters', 'outgoing', 'learners', 'latency']);
-      setup.options = {
-        voters: letters(given.get('voters') ?? 'ABC'),
-        outgoing: letters(given.get('outgoing') ?? ''),
-        learners: letters(given.get('learners') ?? ''),
-        latencyMs: natural(given.get('latency') ?? '0'),
-      };
-    },
-  },
-  set: {
-    usage: 'set appendEntriesMax 1',
-    about: 'one of the core’s settings, for all members',
-    run: ({ settings }, words) => {
-      const name = word(words, 0, 'the name of a setting');
-      if (!isSetting(name)) throw new UsageError(`there is no setting '${name}'`);
-      settings[name] = natural(word(words, 1, 'its value'));
-      none(words, 2);
-    },
-  },
-  log: {
-    usage: 'log A 1 1 2',
-    about: 'the log that a member starts with, as the terms of its entries from index 1 on',
-    run: ({ start }, words) => {
-      const id = letters(word(words, 0, 'the member'));
-      start[id] = { ...start[id], terms: words.slice(1).map(natural) };
-    },
-  },
-  storage: {
-    usage: 'storage A [term=8] [vote=B] [leader=B] [boot=1] [applied=3]',
-    about: 'what else it starts with; leader and boot are its mark of the term’s leader',
-    run: ({ start }, words) => {
-      const id = letters(word(words, 0, 'the member'));
-      const names = ['term', 'vote', 'leader', 'boot', 'applied'];
-      start[id] = { ...start[id], ...startOf(pairs(words.slice(1), names)) };
-    },
-  },
-};
-
-function isSetting(name: string): name is keyof Settings {
-  return Object.hasOwn(defaultSettings, name);
-}
-
-function startOf(given: ReadonlyMap<string, string>): Start {
-  const [term, vote, leader] = [given.get('term'), given.get('vote'), given.get('leader')];
-  const [boot, applied] = [given.get('boot'), given.get('applied')];
-  return {
-    ...(term !== undefined && { term: natural(term) }),
-    ...(vote !== undefined && { vote: letters(vote) }),
-    ...(leader !== undefined && { termLeader: letters(leader) }),
-    ...(boot !== undefined && { termLeaderBoot: natural(boot) }),
-    ...(applied !== undefined && { applied: natural(applied) }),
-  };
-}
 
 export const commands: Readonly<Record<string, Described<Command>>> = {
   // Inputs of members.
@@ -400,91 +317,3 @@ export const commands: Readonly<Record<string, Described<Command>>> = {
     },
   },
 };
-
-/** The text of an entry: all that follows. */
-function textOf(words: readonly string[]): string {
-  if (words.length === 0) throw new UsageError('the text is missing');
-  return words.join(' ');
-}
-
-function member(group: RecordedGroup, words: readonly string[], at = 0): MemberId {
-  const name = word(words, at, 'the member');
-  const id = group.ids.find((known) => known === name);
-  if (!id) throw new UsageError(`there is no member '${name}'`);
-  return id;
-}
-
-function only(group: RecordedGroup, words: readonly string[]): MemberId {
-  none(words, 1);
-  return member(group, words);
-}
-
-function selection(words: readonly string[]): { all: boolean; which: Match } {
-  const all = words[0] === 'all';
-  return { all, which: match(all ? words.slice(1) : words) };
-}
-
-function picked(group: RecordedGroup, words: readonly string[]) {
-  const { all, which } = selection(words);
-  const messages = group.pick(which.matches, all);
-  expectSome(group, which, messages.length);
-  return messages;
-}
-
-/** A command without effect is a mistake of the script, or a change that its story has to tell. */
-function expectSome(group: RecordedGroup, { text }: Match, count: number): void {
-  if (count > 0) return;
-  const pool = group.pool.map(showHead).join(', ') || 'nothing';
-  throw new UsageError(`no message under way matches '${text}'; there is ${pool}`);
-}
-
-function deliver({ group }: World, words: readonly string[]): void {
-  const [how = ''] = words;
-  const isHow = ['all', 'each', 'together'].includes(how);
-  const which = match(isHow ? words.slice(1) : words);
-  expectSome(group, which, group.pool.filter(which.matches).length);
-  switch (how) {
-    case 'all':
-      group.settle(which.matches);
-      return;
-    case 'together':
-      group.step(...group.pick(which.matches, true));
-      return;
-    default:
-      for (const message of group.pick(which.matches, how === 'each')) group.step(message);
-  }
-}
-
-function crash({ group }: World, words: readonly string[]): void {
-  const id = member(group, words);
-  if (words[1] !== 'during') throw new UsageError(`'during' is missing`);
-  group.crashDuring(id, turnOf(group, word(words, 2, 'the turn'), words.slice(3)));
-}
-
-function turnOf(
-  group: RecordedGroup,
-  kind: string,
-  words: readonly string[],
-): (core: RaftCore) => void {
-  switch (kind) {
-    case 'propose': {
-      const data = new TextEncoder().encode(textOf(words));
-      return (core) => core.propose(data, group.now);
-    }
-    case 'read':
-      return (core) => core.readIndex(0, group.now);
-    case 'suspect':
-      return (core) => core.suspectLeader(core.term, group.now);
-    case 'tick':
-      return (core) => core.tick(group.now);
-    case 'deliver': {
-      const messages = picked(group, words);
-      for (const message of messages) group.record(`-> ${showHead(message)}, and it crashes`);
-      return (core) => {
-        for (const message of messages) core.step(message, group.now);
-      };
-    }
-    default:
-      throw new UsageError(`'${kind}' is no turn`);
-  }
-}

@@ -2,8 +2,10 @@
  * Runs a scenario and returns its text as it should be: the same script with what came of it.
  */
 import { UsageError } from './arguments.ts';
-import { commands, type Setup, setupCommands, type World } from './commands.ts';
+import { commands } from './commands.ts';
+import type { World } from './delivery.ts';
 import { RecordedGroup } from './recorded.ts';
+import { type Setup, setupCommands } from './setup.ts';
 import { type Line, parse, render, ScenarioError } from './text.ts';
 
 /** `quiet` before a command leaves its output out: for what the story is not about. */

@@ -4,8 +4,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commands, setupCommands } from './commands.ts';
+import { commands } from './commands.ts';
 import { runScenario } from './run.ts';
+import { setupCommands } from './setup.ts';
 import { parse } from './text.ts';
 
 const folder = join(import.meta.dirname, '..');
