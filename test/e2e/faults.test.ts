@@ -1,10 +1,9 @@
 /**
- * Members are aborted and evicted in the middle of load, the leader among them. No acknowledged
- * write may be lost, no read may be stale, and service is there again soon.
+ * Members are aborted and evicted in the middle of load, the leader among them. What all clients saw
+ * must be linearizable, the history that the store tells afterwards must be the one that they saw,
+ * and service is there again soon.
  *
- * Each writer owns one key. The revision of a key only ever grows, so whatever was seen of it
- * (acknowledged to its writer, or read by anybody) is a floor for every read that begins later. Half
- * of the reads go through etcd's gateway, half through the REST API.
+ * Each writer owns one key. Half of the reads go through etcd's gateway, half through the REST API.
  *
  *   FAULTS_SECONDS  20           length of the load
  *   FAULTS_SEED     1            order of the faults
@@ -12,7 +11,18 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { Gateway } from '../support/gateway.ts';
+import { Gateway, type KeyValue } from '../support/gateway.ts';
+import {
+  get,
+  History,
+  isAnswered,
+  isWrite,
+  put,
+  txn,
+  type Version,
+} from '../support/history/history.ts';
+import { assertLinearizable } from '../support/history/linearizability.ts';
+import { assertRevisions } from '../support/history/revisions.ts';
 import { Random } from '../support/random.ts';
 import { withServer } from '../support/server.ts';
 import { numberFromEnvironment } from '../support/settings.ts';
@@ -28,50 +38,30 @@ const recoveryMaxMs = 5_000;
 /** Operations of one transaction, when history is read. */
 const rangesPerRequest = 100;
 
-interface Acknowledged {
-  readonly key: string;
-  readonly value: string;
-  readonly revision: number;
-}
-
-/** What one run of load has seen. */
-interface Evidence {
-  readonly acknowledged: Acknowledged[];
-  readonly floors: Map<string, number>;
-  readonly staleReads: string[];
-  /** When each successful operation began and ended. */
-  readonly successes: { begun: number; ended: number }[];
-  failures: number;
-  reads: number;
-}
-
 it(
-  `members die during ${loadSeconds} s of load (FAULTS_SEED=${seed}): nothing acknowledged is lost, no read is stale`,
+  `members die during ${loadSeconds} s of load (FAULTS_SEED=${seed}): all that clients see is linearizable`,
   async () => {
     await withServer({ members: 3, chaos: true }, async ({ url }) => {
       const gateway = new Gateway(url);
-      expect(await gateway.put('born', 'yes')).toMatchObject({ acknowledged: true });
-      const evidence: Evidence = {
-        acknowledged: [],
-        floors: new Map(),
-        staleReads: [],
-        successes: [],
-        failures: 0,
-        reads: 0,
-      };
+      const history = new History(() => performance.now());
+      await write(gateway, 'first', history);
       const until = Date.now() + loadSeconds * 1_000;
       const [faults] = await Promise.all([
         injectFaults(gateway, new Random(seed), until),
-        ...Array.from({ length: writers }, (_, name) => write(gateway, name, evidence, until)),
-        ...Array.from({ length: readers }, (_, name) => read(gateway, name, evidence, until)),
+        ...Array.from({ length: writers }, async (_, name) => {
+          for (let count = 1; Date.now() < until; count++)
+            await write(gateway, keyOf(name), history, String(count));
+        }),
+        ...Array.from({ length: readers }, (_, name) => read(gateway, name, history, until)),
       ]);
-      const gaps = faults.map(({ at }) => recoveryMs(at, evidence));
-      console.log(summary(evidence, faults, gaps));
+      const gaps = faults.map(({ at }) => recoveryMs(at, history));
+      console.log(summary(history, faults, gaps));
 
-      expect(evidence.staleReads).toEqual([]);
-      expect(await missingWrites(gateway, evidence)).toEqual([]);
+      await readHistory(gateway, history);
+      assertRevisions(history);
+      assertLinearizable(history);
       expect(Math.max(...gaps)).toBeLessThan(recoveryMaxMs);
-      expect(evidence.acknowledged.length).toBeGreaterThan(faults.length);
+      expect(writesIn(history).length).toBeGreaterThan(faults.length);
       gateway.close();
     });
   },
@@ -102,82 +92,91 @@ async function injectFaults(gateway: Gateway, random: Random, until: number): Pr
   return faults;
 }
 
-async function write(gateway: Gateway, name: number, evidence: Evidence, until: number) {
-  const key = keyOf(name);
-  for (let count = 1; Date.now() < until; count++) {
-    const begun = performance.now();
-    const outcome = await gateway.put(key, String(count));
-    if (!outcome.acknowledged) {
-      evidence.failures += 1;
-      continue;
-    }
-    evidence.successes.push({ begun, ended: performance.now() });
-    evidence.acknowledged.push({ key, value: String(count), revision: outcome.revision });
-    raiseFloor(evidence, key, outcome.revision);
-  }
+/** Each writer is the only one of its key, and no value of a key is written twice. */
+async function write(gateway: Gateway, key: string, history: History, value = '0') {
+  const call = history.begin(`writer of ${key}`, put(key, value));
+  const outcome = await gateway.put(key, value);
+  if (outcome.acknowledged) call.acknowledge(outcome.revision);
+  else call.unknown();
 }
 
-async function read(gateway: Gateway, name: number, evidence: Evidence, until: number) {
+async function read(gateway: Gateway, name: number, history: History, until: number) {
   const random = new Random(name);
   while (Date.now() < until) {
     const key = keyOf(random.integer(0, writers - 1));
-    const floor = evidence.floors.get(key) ?? 0;
+    const call = history.begin(`reader ${name}`, get(key));
     try {
       const seen = await (random.next() < 0.5 ? gatewayRead : restRead)(gateway, key);
-      evidence.reads += 1;
-      if (seen < floor) evidence.staleReads.push(`${key}: read ${seen} after ${floor}`);
-      raiseFloor(evidence, key, seen);
+      call.found(seen.revision, seen.found);
     } catch {
-      evidence.failures += 1;
+      call.failed();
     }
   }
 }
 
-/** Both answer the key's revision, 0 when it does not exist, and throw when there is no answer. */
-async function gatewayRead(gateway: Gateway, key: string): Promise<number> {
-  return (await gateway.range({ key })).kvs[0]?.modRevision ?? 0;
+interface Seen {
+  readonly revision: number;
+  readonly found: readonly Version[];
 }
 
-async function restRead(gateway: Gateway, key: string): Promise<number> {
-  const reply = await gateway.send('GET', `/v1/kv/${key}`);
-  if (reply.status === 404) return 0;
-  const revision = /^"(\d+)"$/.exec(String(reply.headers.etag))?.[1];
-  if (reply.status !== 200 || revision === undefined) throw new Error(`answered ${reply.status}`);
-  return Number(revision);
+/** Both throw when there is no answer. */
+async function gatewayRead(gateway: Gateway, key: string): Promise<Seen> {
+  const { revision, kvs } = await gateway.range({ key });
+  return { revision, found: kvs.map(versionOf) };
+}
+
+async function restRead(gateway: Gateway, key: string): Promise<Seen> {
+  const { status, headers, text } = await gateway.send('GET', `/v1/kv/${key}`);
+  const revision = Number(headers['kv-revision']);
+  if (status === 404 && revision > 0) return { revision, found: [] };
+  const modRevision = Number(/^"(\d+)"$/.exec(String(headers.etag))?.[1]);
+  if (status !== 200 || !(modRevision > 0)) throw new Error(`answered ${status}`);
+  return { revision, found: [{ key, value: text, modRevision }] };
+}
+
+/** Asks the store for the key of each acknowledged write at its revision. */
+async function readHistory(gateway: Gateway, history: History): Promise<void> {
+  const writes = writesIn(history).map(({ key, revision }) => ({ key, revision }));
+  for (let start = 0; start < writes.length; start += rangesPerRequest) {
+    const queries = writes.slice(start, start + rangesPerRequest);
+    const call = history.begin(
+      'historian',
+      txn({ success: queries.map(({ key, revision }) => ({ kind: 'get', key, at: revision })) }),
+    );
+    const answers = await gateway.ranges(queries);
+    call.answer({
+      revision: answers[0]?.revision ?? 0,
+      succeeded: true,
+      answers: answers.map(({ kvs }) => ({ kind: 'get', found: kvs.map(versionOf) })),
+    });
+  }
+}
+
+function versionOf({ key, value, modRevision }: KeyValue): Version {
+  return { key: key.toString(), value: value.toString(), modRevision };
 }
 
 function keyOf(writer: number): string {
   return `register/${writer}`;
 }
 
-function raiseFloor(evidence: Evidence, key: string, revision: number): void {
-  evidence.floors.set(key, Math.max(revision, evidence.floors.get(key) ?? 0));
+/** The acknowledged writes, in the order in which they began. */
+function writesIn({ operations }: History) {
+  return operations.filter(isAnswered).flatMap(({ call, outcome, invokedMs, completedMs }) => {
+    const [step] = call.success;
+    if (step?.kind !== 'put') return [];
+    return [{ key: step.key, revision: outcome.revision, invokedMs, completedMs }];
+  });
 }
 
 /** From a fault to the end of the first write that began after it and was acknowledged. */
-function recoveryMs(fault: number, { successes }: Evidence): number {
-  const ends = successes.filter(({ begun }) => begun >= fault).map(({ ended }) => ended);
-  return ends.reduce((first, end) => Math.min(first, end), Number.POSITIVE_INFINITY) - fault;
-}
-
-/** Asks history: at the revision of each acknowledged write, its key must have its value. */
-async function missingWrites(gateway: Gateway, { acknowledged }: Evidence): Promise<string[]> {
-  const missing: string[] = [];
-  for (let start = 0; start < acknowledged.length; start += rangesPerRequest) {
-    const writes = acknowledged.slice(start, start + rangesPerRequest);
-    const answers = await gateway.ranges(writes.map(({ key, revision }) => ({ key, revision })));
-    writes.forEach(({ key, value, revision }, index) => {
-      const stored = answers[index]?.kvs[0];
-      if (stored?.modRevision !== revision || stored.value.toString() !== value) {
-        missing.push(`${key} = ${value} at revision ${revision}: found ${JSON.stringify(stored)}`);
-      }
-    });
-  }
-  return missing;
+function recoveryMs(fault: number, history: History): number {
+  const after = writesIn(history).filter(({ invokedMs }) => invokedMs >= fault);
+  return Math.min(...after.map(({ completedMs }) => completedMs)) - fault;
 }
 
 function summary(
-  { acknowledged, reads, failures }: Evidence,
+  { operations }: History,
   faults: readonly Fault[],
   gaps: readonly number[],
 ): string {
@@ -187,9 +186,11 @@ function summary(
     const tried = faults.filter((fault) => fault.kind === kind);
     return `${tried.filter(({ happened }) => happened).length} of ${tried.length} ${kind}`;
   });
+  const answered = operations.filter(isAnswered);
+  const writes = answered.filter(({ call }) => isWrite(call)).length;
   return (
-    `faults: ${counts.join(', ')}; ${acknowledged.length} writes and ${reads} reads, ` +
-    `${failures} failed; next acknowledged write after ${median} ms in the median, ` +
+    `faults: ${counts.join(', ')}; ${writes} writes and ` +
+    `${answered.length - writes} reads, ${operations.length - answered.length} failed; next acknowledged write after ${median} ms in the median, ` +
     `${sorted.at(-1)} ms at most`
   );
 }
