@@ -7,11 +7,12 @@
  * tried. Where one writer only is possible, it is certain, and the replay holds it to all of its
  * effects; the other revisions stay open.
  */
-import { textOf } from './describe.ts';
+
 import { branchOf, isWrite, type Operation, type Step } from './history.ts';
 import type { Observations, Sighting } from './observations.ts';
 import type { Report, Rule } from './report.ts';
 import type { Floors } from './revision-order.ts';
+import { textOf } from './text.ts';
 
 /** A write of unknown outcome that took this branch. */
 export interface Choice {

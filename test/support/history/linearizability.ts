@@ -6,10 +6,11 @@
  * What is atomic over several keys it cannot see: checkRevisions (revisions.ts) is the authority for
  * that, and for what serializable reads and reads of history show.
  */
-import { textOf } from './describe.ts';
+
 import type { Operation } from './history.ts';
 import { entriesByKey } from './project.ts';
 import { type Attempt, absent, applyAttempt, type Entry, type Register } from './register.ts';
+import { textOf } from './text.ts';
 
 export type Verdict =
   | { readonly verdict: 'linearizable' }

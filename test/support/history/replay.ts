@@ -5,7 +5,7 @@
  * written or deleted unseen, and then an answer that fits some such write is accepted: the replay
  * accuses nobody wrongly.
  */
-import { textOf } from './describe.ts';
+
 import type { Choice, Explanation } from './explain.ts';
 import {
   type Answer,
@@ -21,6 +21,7 @@ import {
 import { firstAtLeast, keysBetween } from './keys.ts';
 import type { Observations } from './observations.ts';
 import type { Report } from './report.ts';
+import { textOf } from './text.ts';
 
 /** One key at the revision that the replay has reached. */
 interface Held {

@@ -2,9 +2,10 @@
  * Real time against revisions: an operation that begins after another has ended is served at no
  * lower revision, and a write gets a higher one. One sweep over the events, O(n log n).
  */
-import { textOf } from './describe.ts';
+
 import { type Answered, hasChanged, isAnswered, type Operation } from './history.ts';
 import type { Report } from './report.ts';
+import { textOf } from './text.ts';
 
 /** By operation id: the newest operation, by revision, that had ended when that one began. */
 export type Floors = ReadonlyMap<number, Answered>;

@@ -14,7 +14,7 @@
  * the linearizability checker is exact there, for single keys. Sorting dominates the cost; where
  * many revisions were written unseen, so does their number times that of the unknown writes.
  */
-import { textOf } from './describe.ts';
+
 import { explain } from './explain.ts';
 import { type Answered, hasChanged, isAnswered, type Operation, type Version } from './history.ts';
 import { keysOf } from './keys.ts';
@@ -22,6 +22,7 @@ import { Observations } from './observations.ts';
 import { Replay } from './replay.ts';
 import { Report, type Violation } from './report.ts';
 import { checkMembers, checkRealTime, floorsOf } from './revision-order.ts';
+import { textOf } from './text.ts';
 
 /** The state with which a history begins. */
 export interface Initial {
