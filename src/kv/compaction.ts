@@ -12,25 +12,32 @@
  */
 import type { Progress } from './schema.ts';
 import type { Store } from './store.ts';
+import { perSet } from './table-sets.ts';
 
 /** rev, sub; sub and version of its index row; rev and sub of the version before it. */
-const selectPage = `
+const selectPage = perSet(
+  ({ index, data }) => `
   SELECT d.rev, d.sub, i.sub, i.version, o.rev, o.sub
   FROM (
-    SELECT rev, sub, key FROM kv_data
+    SELECT rev, sub, key FROM ${data}
     WHERE (rev, sub) >= (?, ?) AND rev <= ? ORDER BY rev, sub LIMIT ?
   ) d
-  LEFT JOIN kv_index i ON i.key = d.key AND i.rev = d.rev
-  LEFT JOIN kv_index o ON o.key = d.key AND o.rev = (
-    SELECT rev FROM kv_index WHERE key = d.key AND rev < d.rev ORDER BY rev DESC LIMIT 1)`;
+  LEFT JOIN ${index} i ON i.key = d.key AND i.rev = d.rev
+  LEFT JOIN ${index} o ON o.key = d.key AND o.rev = (
+    SELECT rev FROM ${index} WHERE key = d.key AND rev < d.rev ORDER BY rev DESC LIMIT 1)`,
+);
 
 // Both take a JSON array of [rev, sub]. Keys never leave SQLite: kv_data, still whole, tells them.
-const deleteIndex = `
-  DELETE FROM kv_index WHERE (key, rev) IN (
-    SELECT d.key, d.rev FROM json_each(?) j CROSS JOIN kv_data d
-    WHERE d.rev = j.value ->> 0 AND d.sub = j.value ->> 1)`;
-const deleteData = `
-  DELETE FROM kv_data WHERE (rev, sub) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))`;
+const deleteIndex = perSet(
+  ({ index, data }) => `
+  DELETE FROM ${index} WHERE (key, rev) IN (
+    SELECT d.key, d.rev FROM json_each(?) j CROSS JOIN ${data} d
+    WHERE d.rev = j.value ->> 0 AND d.sub = j.value ->> 1)`,
+);
+const deleteData = perSet(
+  ({ data }) => `
+  DELETE FROM ${data} WHERE (rev, sub) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))`,
+);
 
 /** A row may take itself and the version before it along, from both tables. */
 const deletedPerRowMax = 4;

@@ -9,7 +9,7 @@ import {
 } from '../api/gen/rpc_pb.js';
 import { compareBytes } from './bounds.ts';
 import { type LiveVersion, readValue } from './scan.ts';
-import type { Sql } from './sql.ts';
+import type { SetSql } from './table-sets.ts';
 
 /** A version with its place in key order. */
 export interface Placed {
@@ -24,7 +24,7 @@ export const valuePrefixBytes = 64;
 
 /** null: the order in which keys are scanned anyway. */
 export function orderOf(
-  sql: Sql,
+  sql: SetSql,
   request: RangeRequest,
 ): ((a: Placed, b: Placed) => number) | null {
   const { sortTarget, sortOrder } = request;
@@ -39,7 +39,7 @@ export function orderOf(
   return (a, b) => sign * compare(a, b) || a.position - b.position;
 }
 
-function comparator(sql: Sql, target: SortTarget): (a: Placed, b: Placed) => number {
+function comparator(sql: SetSql, target: SortTarget): (a: Placed, b: Placed) => number {
   switch (target) {
     case SortTarget.KEY:
       return (a, b) => a.position - b.position;
@@ -56,7 +56,7 @@ function comparator(sql: Sql, target: SortTarget): (a: Placed, b: Placed) => num
   }
 }
 
-function compareValues(sql: Sql, a: Placed, b: Placed): number {
+function compareValues(sql: SetSql, a: Placed, b: Placed): number {
   const left = a.prefix as Uint8Array;
   const right = b.prefix as Uint8Array;
   const difference = compareBytes(left, right);

@@ -7,27 +7,26 @@ import { create } from '@bufbuild/protobuf';
 import { checkPut } from '../api/checks.ts';
 import type { Command } from '../api/gen/command_pb.js';
 import { type PutRequest, type PutResponse, PutResponseSchema } from '../api/gen/rpc_pb.js';
+import { inChunks, list, perChunk, queryFor, runInChunks } from './bulk.ts';
 import { header } from './reply.ts';
 import type { SqlValue } from './sql.ts';
 import { failure, type Outcome, type Store } from './store.ts';
 import { changesFault, type EntryBudget } from './write.ts';
 
-/** Rows of one statement. The platform binds 100 parameters at most; an index row has six. */
-const chunkSizes = [16, 8, 4, 2, 1] as const;
-
 const selectNewest = perChunk(
-  (rows) => `
+  (rows, { index }) => `
   SELECT k.column1, i.created, i.version
   FROM (VALUES ${list(rows, (at) => `(${at}, ?)`)}) AS k
-  JOIN kv_index AS i ON i.key = k.column2
-    AND i.rev = (SELECT max(rev) FROM kv_index WHERE key = k.column2)`,
+  JOIN ${index} AS i ON i.key = k.column2
+    AND i.rev = (SELECT max(rev) FROM ${index} WHERE key = k.column2)`,
 );
 const insertIndex = perChunk(
-  (rows) => `INSERT INTO kv_index VALUES ${list(rows, () => "(?, ?, 0, ?, ?, '')")}`,
+  (rows, { index }) => `INSERT INTO ${index} VALUES ${list(rows, () => "(?, ?, 0, ?, ?, '')")}`,
 );
 // An empty blob may be bound as NULL, which in kv_data means a tombstone.
 const insertData = perChunk(
-  (rows) => `INSERT INTO kv_data VALUES ${list(rows, () => "(?, 0, ?, coalesce(?, x''))")}`,
+  (rows, { data }) =>
+    `INSERT INTO ${data} VALUES ${list(rows, () => "(?, 0, ?, coalesce(?, x''))")}`,
 );
 
 /** The put of a command that needs nothing of the previous version but its numbers, or null. */
@@ -71,8 +70,8 @@ export function applyPuts(
       response: create(PutResponseSchema, { header: header(rev) }),
     });
   }
-  inChunks(index, (rows, size) => store.sql.run(textFor(insertIndex, size), ...rows.flat()));
-  inChunks(data, (rows, size) => store.sql.run(textFor(insertData, size), ...rows.flat()));
+  runInChunks(store.sql, insertIndex, index);
+  runInChunks(store.sql, insertData, data);
   for (let at = allowed.length; at < requests.length; at += 1)
     outcomes.push(failure(changesFault(store, entry)));
   return outcomes;
@@ -82,7 +81,7 @@ function readNewest(store: Store, requests: readonly PutRequest[]): Map<string, 
   const keys = new Map(requests.map(({ key }) => [keyText(key), key]));
   const newest = new Map<string, Newest>();
   inChunks([...keys], (chunk, size) => {
-    const rows = store.sql.all(textFor(selectNewest, size), ...chunk.map(([, key]) => key));
+    const rows = store.sql.all(queryFor(selectNewest, size), ...chunk.map(([, key]) => key));
     for (const [at, created, version] of rows as number[][]) {
       const name = chunk[at as number]?.[0] as string;
       newest.set(name, { created: created as number, version: version as number });
@@ -96,23 +95,4 @@ function keyText(key: Uint8Array): string {
   let text = '';
   for (const byte of key) text += String.fromCharCode(byte);
   return text;
-}
-
-function inChunks<T>(items: readonly T[], run: (chunk: readonly T[], size: number) => void): void {
-  let from = 0;
-  for (const size of chunkSizes) {
-    for (; items.length - from >= size; from += size) run(items.slice(from, from + size), size);
-  }
-}
-
-function perChunk(text: (rows: number) => string): ReadonlyMap<number, string> {
-  return new Map(chunkSizes.map((size) => [size, text(size)]));
-}
-
-function textFor(texts: ReadonlyMap<number, string>, size: number): string {
-  return texts.get(size) as string;
-}
-
-function list(rows: number, item: (at: number) => string): string {
-  return Array.from({ length: rows }, (_, at) => item(at)).join(', ');
 }

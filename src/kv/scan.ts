@@ -8,7 +8,8 @@
  * A scan starts dense and takes a sparse page whenever a dense one found mostly superseded rows.
  */
 import { type Bounds, keyAfter } from './bounds.ts';
-import type { Row, Sql } from './sql.ts';
+import type { Row } from './sql.ts';
+import { perSet, type SetQuery, type SetSql } from './table-sets.ts';
 
 /** The version of a key that is live at the revision of the read. */
 export interface LiveVersion {
@@ -43,36 +44,36 @@ const sparseRatio = 8;
 /** The first dense page of a scan; most ranges end within it, and a larger one would waste reads. */
 const firstPageRows = 64;
 
-const dense = (bounded: boolean): string => `
+const dense = (index: string, bounded: boolean): string => `
   SELECT key, max(CASE WHEN rev <= ?1 THEN rev END) AS live, sub, created, version, lease, count(*) AS n
   FROM (
-    SELECT key, rev, sub, created, version, lease FROM kv_index
+    SELECT key, rev, sub, created, version, lease FROM ${index}
     WHERE key >= ?2 ${bounded ? 'AND key < ?4' : ''} ORDER BY key, rev DESC LIMIT ?3
   ) GROUP BY key`;
 
-const sparse = (bounded: boolean): string => `
+const sparse = (index: string, bounded: boolean): string => `
   SELECT k.key AS key, i.rev AS live, i.sub AS sub, i.created AS created, i.version AS version,
     i.lease AS lease, 1 AS n
   FROM (
     WITH RECURSIVE seek(key) AS (
       SELECT * FROM (
-        SELECT key FROM kv_index WHERE key >= ?2 ${bounded ? 'AND key < ?4' : ''} ORDER BY key LIMIT 1)
+        SELECT key FROM ${index} WHERE key >= ?2 ${bounded ? 'AND key < ?4' : ''} ORDER BY key LIMIT 1)
       UNION ALL
       SELECT (
-        SELECT next.key FROM kv_index next
+        SELECT next.key FROM ${index} next
         WHERE next.key > seek.key ${bounded ? 'AND next.key < ?4' : ''} ORDER BY next.key LIMIT 1)
       FROM seek WHERE seek.key IS NOT NULL
     )
     SELECT key FROM seek WHERE key IS NOT NULL LIMIT ?3
-  ) k LEFT JOIN kv_index i ON i.key = k.key AND i.rev = (
-    SELECT at.rev FROM kv_index at WHERE at.key = k.key AND at.rev <= ?1 ORDER BY at.rev DESC LIMIT 1)`;
+  ) k LEFT JOIN ${index} i ON i.key = k.key AND i.rev = (
+    SELECT at.rev FROM ${index} at WHERE at.key = k.key AND at.rev <= ?1 ORDER BY at.rev DESC LIMIT 1)`;
 
 const withoutValue = (page: string): string =>
   `SELECT key, live, sub, created, version, lease, n, NULL FROM (${page})`;
 
-const withValue = (page: string): string => `
+const withValue = (page: string, data: string): string => `
   SELECT p.key, p.live, p.sub, p.created, p.version, p.lease, p.n, d.value
-  FROM (${page}) p LEFT JOIN kv_data d ON d.rev = p.live AND d.sub = p.sub`;
+  FROM (${page}) p LEFT JOIN ${data} d ON d.rev = p.live AND d.sub = p.sub`;
 
 // max(key) is the only aggregate of its kind here, so `live` and `version` are those of that key.
 const counted = (page: string): string => `
@@ -80,29 +81,38 @@ const counted = (page: string): string => `
   FROM (${page})`;
 
 interface PageQueries {
-  readonly dense: string;
-  readonly sparse: string;
+  readonly dense: SetQuery;
+  readonly sparse: SetQuery;
 }
 
+const pageQueries = (
+  bounded: boolean,
+  wrap: (page: string, data: string) => string,
+): PageQueries => ({
+  dense: perSet(({ index, data }) => wrap(dense(index, bounded), data)),
+  sparse: perSet(({ index, data }) => wrap(sparse(index, bounded), data)),
+});
+
 /** [unbounded, bounded] */
-const both = (wrap: (page: string) => string): readonly [PageQueries, PageQueries] => [
-  { dense: wrap(dense(false)), sparse: wrap(sparse(false)) },
-  { dense: wrap(dense(true)), sparse: wrap(sparse(true)) },
-];
+const both = (
+  wrap: (page: string, data: string) => string,
+): readonly [PageQueries, PageQueries] => [pageQueries(false, wrap), pageQueries(true, wrap)];
 
 const indexPages = both(withoutValue);
 const valuePages = both(withValue);
 const countPages = both(counted);
 
-const selectLive = `
+const selectLive = perSet(
+  ({ index, data }) => `
   SELECT i.rev, i.sub, i.created, i.version, i.lease, d.value
-  FROM kv_index i LEFT JOIN kv_data d ON d.rev = i.rev AND d.sub = i.sub
-  WHERE i.key = ? AND i.rev <= ? ORDER BY i.rev DESC LIMIT 1`;
+  FROM ${index} i LEFT JOIN ${data} d ON d.rev = i.rev AND d.sub = i.sub
+  WHERE i.key = ? AND i.rev <= ? ORDER BY i.rev DESC LIMIT 1`,
+);
 
-const selectValue = 'SELECT value FROM kv_data WHERE rev = ? AND sub = ?';
+const selectValue = perSet(({ data }) => `SELECT value FROM ${data} WHERE rev = ? AND sub = ?`);
 
 /** One key with its value, as it was at `rev`; undefined when it did not exist. */
-export function readLive(sql: Sql, key: Uint8Array, rev: number): LiveVersion | undefined {
+export function readLive(sql: SetSql, key: Uint8Array, rev: number): LiveVersion | undefined {
   const row = sql.first(selectLive, key, rev);
   if (!row || row[3] === 0) return undefined;
   return {
@@ -117,14 +127,14 @@ export function readLive(sql: Sql, key: Uint8Array, rev: number): LiveVersion | 
 }
 
 /** The value of a version that an index page named. */
-export function readValue(sql: Sql, rev: number, sub: number): Uint8Array {
+export function readValue(sql: SetSql, rev: number, sub: number): Uint8Array {
   const row = sql.first(selectValue, rev, sub);
   if (!(row?.[0] instanceof Uint8Array)) throw new Error(`kv: no value at ${rev}.${sub}`);
   return row[0];
 }
 
 export class Scan {
-  private readonly sql: Sql;
+  private readonly sql: SetSql;
   private readonly bounds: Bounds;
   private readonly rev: number;
   private readonly limits: PageLimits;
@@ -132,7 +142,7 @@ export class Scan {
   private rows = firstPageRows;
   private sparseNext = false;
 
-  constructor(sql: Sql, bounds: Bounds, rev: number, limits: PageLimits = defaultPageLimits) {
+  constructor(sql: SetSql, bounds: Bounds, rev: number, limits: PageLimits = defaultPageLimits) {
     this.sql = sql;
     this.bounds = bounds;
     this.rev = rev;
@@ -240,14 +250,14 @@ export class Scan {
     return version && !needsValue ? { ...version, value: null } : version;
   }
 
-  private iterate(query: string, start: Uint8Array, limit: number): Iterable<Row> {
+  private iterate(query: SetQuery, start: Uint8Array, limit: number): Iterable<Row> {
     const { end } = this.bounds;
     return end === null
       ? this.sql.iterate(query, this.rev, start, limit)
       : this.sql.iterate(query, this.rev, start, limit, end);
   }
 
-  private first(query: string, start: Uint8Array, limit: number): Row {
+  private first(query: SetQuery, start: Uint8Array, limit: number): Row {
     const { end } = this.bounds;
     const row =
       end === null

@@ -1,5 +1,5 @@
 /**
- * The tables of the state machine and its one row of progress.
+ * The tables of the state machine and its one row of progress and active set (table-sets.ts).
  *
  * kv_index holds one row per key and revision, newest first, so that "this key at that revision"
  * is one seek; kv_data holds keys and values by revision, so that history can be replayed in order.
@@ -10,24 +10,39 @@
  * kv_data keeps both, told apart by `sub`, the position inside the revision.
  */
 import type { Sql } from './sql.ts';
+import { type SetNumber, tableSets } from './table-sets.ts';
 
 /** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
 const schemaVersion = 1;
 
-const tables = [
-  `CREATE TABLE kv_index (
+const setTables = tableSets.flatMap(({ index, data }) => [
+  `CREATE TABLE ${index} (
     key BLOB NOT NULL, rev INTEGER NOT NULL, sub INTEGER NOT NULL,
     created INTEGER NOT NULL, version INTEGER NOT NULL, lease TEXT NOT NULL,
     PRIMARY KEY (key, rev DESC)
   ) WITHOUT ROWID`,
-  `CREATE TABLE kv_data (
+  `CREATE TABLE ${data} (
     rev INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL, value BLOB,
     PRIMARY KEY (rev, sub)
   ) WITHOUT ROWID`,
+]);
+
+const tables = [
+  ...setTables,
   `CREATE TABLE kv_meta (
     id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
     applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
-    purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL
+    purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL,
+    active INTEGER NOT NULL
+  ) WITHOUT ROWID`,
+  // One row while a snapshot is open here; header is an encoded SnapshotHeader.
+  `CREATE TABLE kv_snapshot (
+    one INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, header BLOB NOT NULL
+  ) WITHOUT ROWID`,
+  // One row while a snapshot is being received; header is NULL before the first chunk, and cursor
+  // NULL after the last.
+  `CREATE TABLE kv_reception (
+    one INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, cursor TEXT, header BLOB
   ) WITHOUT ROWID`,
 ];
 
@@ -49,11 +64,13 @@ export interface Progress {
 }
 
 const findTable = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kv_meta'";
-const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0)';
+const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0, 0)';
 const selectMeta =
-  'SELECT schema, rules, applied, revision, compacted, purged, scan_rev, scan_sub FROM kv_meta WHERE id = 1';
-const updateMeta =
-  'UPDATE kv_meta SET rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?, scan_sub = ? WHERE id = 1';
+  'SELECT schema, active, rules, applied, revision, compacted, purged, scan_rev, scan_sub FROM kv_meta WHERE id = 1';
+const setProgress =
+  'rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?, scan_sub = ?';
+const updateMeta = `UPDATE kv_meta SET ${setProgress} WHERE id = 1`;
+const switchMeta = `UPDATE kv_meta SET active = ?, ${setProgress} WHERE id = 1`;
 
 /** Reads only: a schema statement would count as a write even when it changes nothing. */
 export function tablesExist(sql: Sql): boolean {
@@ -65,15 +82,21 @@ export function createTables(sql: Sql): void {
   sql.run(insertMeta, schemaVersion);
 }
 
+export interface Stored {
+  readonly progress: Progress;
+  readonly activeSet: SetNumber;
+}
+
 /** Throws when the tables are of a version that this code does not know. */
-export function loadProgress(sql: Sql): Progress {
+export function loadStored(sql: Sql): Stored {
   const row = sql.first(selectMeta);
   if (!row) throw new Error('kv: the state machine was never created here');
-  const [schema, rules, applied, revision, compacted, purged, scanRev, scanSub] = row as number[];
+  const [schema, activeSet, ...rest] = row as number[];
   if (schema !== schemaVersion) {
     throw new Error(`kv: storage has schema ${schema}, this code knows ${schemaVersion}`);
   }
-  return {
+  const [rules, applied, revision, compacted, purged, scanRev, scanSub] = rest;
+  const progress: Progress = {
     rulesVersion: rules as number,
     appliedIndex: applied as number,
     revision: revision as number,
@@ -82,11 +105,21 @@ export function loadProgress(sql: Sql): Progress {
     scanRevision: scanRev as number,
     scanSub: scanSub as number,
   };
+  return { progress, activeSet: activeSet === 1 ? 1 : 0 };
 }
 
 export function storeProgress(sql: Sql, progress: Progress): void {
-  sql.run(
-    updateMeta,
+  sql.run(updateMeta, ...columns(progress));
+}
+
+/** Makes `set` the active one, with the progress that its rows are of: one row for all of it. */
+export function storeSwitch(sql: Sql, set: SetNumber, progress: Progress): void {
+  sql.run(switchMeta, set, ...columns(progress));
+}
+
+/** In the order of the updates above. */
+function columns(progress: Progress): number[] {
+  return [
     progress.rulesVersion,
     progress.appliedIndex,
     progress.revision,
@@ -94,5 +127,5 @@ export function storeProgress(sql: Sql, progress: Progress): void {
     progress.purgedRevision,
     progress.scanRevision,
     progress.scanSub,
-  );
+  ];
 }

@@ -6,42 +6,23 @@
  * expected error is a result. It opens no transaction: the host wraps a turn in one, calls
  * `saveProgress` at its end, and drops this object together with the transaction when one throws.
  */
-import { create, fromBinary } from '@bufbuild/protobuf';
-import { checkDelete, checkPut, checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
-import { type Command, CommandSchema } from '../api/gen/command_pb.js';
-import {
-  type CompactionRequest,
-  type CompactionResponse,
-  CompactionResponseSchema,
-  type DeleteRangeRequest,
-  type DeleteRangeResponse,
-  type PutRequest,
-  type PutResponse,
-  type RangeRequest,
-  type RangeResponse,
-  type TxnRequest,
-  type TxnResponse,
-} from '../api/gen/rpc_pb.js';
-import { maxRequestBytes } from '../api/limits.ts';
+import { checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
+import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../api/gen/rpc_pb.js';
+import { applyCommands, type CommandResult } from './apply.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
-import { boundsOf } from './bounds.ts';
-import { compactionPending, compactStep, startCompaction } from './compaction.ts';
-import { applyPuts, plainPut } from './puts.ts';
-import { countKeys, drain, rangeAt, unboundedVisits } from './range.ts';
+import { compactionPending, compactStep } from './compaction.ts';
+import { logicalHash } from './hash.ts';
+import { rangeAt, unboundedVisits } from './range.ts';
+import { type Receipt, type Receiving, Reception } from './reception.ts';
 import { header, ReplyBudget } from './reply.ts';
-import { createTables, loadProgress, type Progress, storeProgress, tablesExist } from './schema.ts';
+import { createTables, loadStored, type Progress, storeProgress, tablesExist } from './schema.ts';
+import { type Chunk, type SnapshotMeta, SnapshotSource } from './snapshot.ts';
 import type { Sql } from './sql.ts';
 import { defaultLimits, failure, type Limits, type Outcome, type Store } from './store.ts';
-import { checkChanges, checkPath, decide, execute, executeRead } from './txn.ts';
-import { Change, changesFault, type EntryBudget } from './write.ts';
+import { SetSql } from './table-sets.ts';
+import { checkPath, decide, executeRead } from './txn.ts';
 
-export type CommandResponse =
-  | { readonly case: 'put'; readonly value: PutResponse }
-  | { readonly case: 'deleteRange'; readonly value: DeleteRangeResponse }
-  | { readonly case: 'txn'; readonly value: TxnResponse }
-  | { readonly case: 'compact'; readonly value: CompactionResponse };
-
-export type CommandResult = Outcome<CommandResponse>;
+export type { CommandResponse, CommandResult } from './apply.ts';
 export type RangeResult = Outcome<RangeResponse>;
 export type TxnResult = Outcome<TxnResponse>;
 
@@ -50,15 +31,16 @@ export type Applied =
   /** The entry needs newer code. Nothing was applied, and nothing after it may be. */
   | { readonly ok: false; readonly unknownVersion: number };
 
-/** A Command wraps a request of at most maxRequestBytes in a tag and a length. */
-const commandBytesMax = maxRequestBytes + 64;
-
 export class StateMachine {
   private readonly store: Store;
+  private readonly source: SnapshotSource;
+  private readonly reception: Reception;
   private saved: Progress;
 
   private constructor(store: Store) {
     this.store = store;
+    this.source = new SnapshotSource(store);
+    this.reception = new Reception(store);
     this.saved = { ...store.progress };
   }
 
@@ -72,11 +54,12 @@ export class StateMachine {
     createTables(sql);
   }
 
-  /** Reads one row and writes nothing. Throws when the storage was written by newer code. */
+  /** Reads a few rows and writes nothing. Throws when the storage was written by newer code. */
   static open(sql: Sql, limits: Partial<Limits> = {}): StateMachine {
+    const { progress, activeSet } = loadStored(sql);
     return new StateMachine({
-      sql,
-      progress: loadProgress(sql),
+      sql: new SetSql(sql, activeSet),
+      progress,
       limits: { ...defaultLimits, ...limits },
     });
   }
@@ -99,20 +82,15 @@ export class StateMachine {
    * empty for an entry that carries no commands (a new leader's, a change of membership).
    */
   apply(index: number, data: Uint8Array): Applied {
-    const { progress, limits } = this.store;
+    const { progress } = this.store;
     if (index !== progress.appliedIndex + 1) {
       throw new Error(`kv: entry ${index} does not follow ${progress.appliedIndex}`);
     }
-    const results: CommandResult[] = [];
+    let results: readonly CommandResult[] = [];
     if (data.length > 0) {
       const { rulesVersion, commands } = decodeBatch(data);
       if (rulesVersion !== currentRulesVersion) return { ok: false, unknownVersion: rulesVersion };
-      const entry: EntryBudget = {
-        changesLeft: limits.changes,
-        replyBytesLeft: limits.entryReplyBytes,
-        visitsLeft: limits.visits,
-      };
-      this.applyAll(commands, entry, results);
+      results = applyCommands(this.store, commands);
       progress.rulesVersion = rulesVersion;
     }
     progress.appliedIndex = index;
@@ -123,7 +101,7 @@ export class StateMachine {
   saveProgress(): void {
     const { sql, progress } = this.store;
     if (!moved(this.saved, progress)) return;
-    storeProgress(sql, progress);
+    storeProgress(sql.common, progress);
     this.saved = { ...progress };
   }
 
@@ -161,160 +139,96 @@ export class StateMachine {
     return outcome;
   }
 
-  /** Whether versions below the compact revision are still on disk. */
+  /** The same on members that hold the same logical state: see hash.ts. Yields between pages. */
+  logicalHash(): Generator<void, string> {
+    return logicalHash(this.store);
+  }
+
+  /**
+   * Whether versions below the compact revision are on disk and may go: not while a snapshot is open.
+   */
   compactionPending(): boolean {
-    return compactionPending(this.store.progress);
+    return this.source.open === null && compactionPending(this.store.progress);
   }
 
   /** Deletes up to about `maxRows` rows; returns how many. Then call `saveProgress`. */
   compactStep(maxRows: number): number {
-    return compactStep(this.store, maxRows);
+    return this.compactionPending() ? compactStep(this.store, maxRows) : 0;
   }
 
-  private applyAll(
-    encoded: readonly Uint8Array[],
-    entry: EntryBudget,
-    results: CommandResult[],
-  ): void {
-    const commands = encoded.map(decodeCommand);
-    for (let at = 0; at < commands.length; ) {
-      const puts = plainPuts(commands, at);
-      if (puts.length > 1) {
-        for (const outcome of applyPuts(this.store, puts, entry)) {
-          results.push(tagged('put', outcome));
-        }
-        at += puts.length;
-      } else {
-        const command = commands[at] as Outcome<Command>;
-        results.push(command.ok ? this.applyOne(command.response, entry) : command);
-        at += 1;
-      }
-    }
+  /** The one that is open here, also if an earlier life opened it. */
+  get snapshot(): SnapshotMeta | null {
+    return this.source.open;
   }
 
-  private applyOne(command: Command, entry: EntryBudget): CommandResult {
-    const { op } = command;
-    switch (op.case) {
-      case 'put':
-        return tagged('put', this.put(op.value, entry));
-      case 'deleteRange':
-        return tagged('deleteRange', this.deleteRange(op.value, entry));
-      case 'txn':
-        return tagged('txn', checkedTxn(op.value) ?? this.txn(op.value, entry));
-      case 'compact':
-        return tagged('compact', this.compact(op.value));
-      default:
-        op satisfies { case: undefined };
-        return failure('NotCapable');
-    }
+  /** Fixes a snapshot of what is applied now, in one row. Throws while another is open. */
+  openSnapshot(id: string): SnapshotMeta {
+    return this.source.begin(id);
   }
 
-  private put(request: PutRequest, entry: EntryBudget): Outcome<PutResponse> {
-    const fault = checkPut(request);
-    if (fault) return failure(fault);
-    return this.change(entry, false, (change) => change.put(request));
+  /**
+   * The chunk at `cursor` ('' for the first), any number of times: at most `maxBytes`, or one
+   * version if that alone is larger. null: this snapshot is not open, or the cursor is not one of ours.
+   */
+  readChunk(id: string, cursor: string, maxBytes: number): Chunk | null {
+    return this.source.read(id, cursor, maxBytes);
   }
 
-  private deleteRange(
-    request: DeleteRangeRequest,
-    entry: EntryBudget,
-  ): Outcome<DeleteRangeResponse> {
-    const fault = checkDelete(request);
-    if (fault) return failure(fault);
-    const bounds = boundsOf(request.key, request.rangeEnd);
-    const atMost = entry.changesLeft;
-    const count = bounds.single
-      ? 1
-      : drain(countKeys(this.store, bounds, this.store.progress.revision, atMost));
-    if (count > atMost) return failure(changesFault(this.store, entry));
-    return this.change(entry, false, (change) => change.deleteRange(request));
+  /** Does nothing when none is open. Physical compaction may go on afterwards. */
+  closeSnapshot(): void {
+    this.source.end();
   }
 
-  private txn(request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
-    const isAlone = entry.visitsLeft === this.store.limits.visits;
-    const outcome = this.txnWithin(request, entry);
-    // With less work before it in the entry it might have passed.
-    const shared = !outcome.ok && outcome.error === 'TooManyVisits' && !isAlone;
-    return shared ? failure('TooManyRequests') : outcome;
+  /** The snapshot that is being received here, also if an earlier life began. */
+  get receiving(): Receiving | null {
+    return this.reception.current;
   }
 
-  private txnWithin(request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
-    const { store } = this;
-    const path = drain(decide(store, request, store.progress.revision, entry));
-    if (path === 'TooManyVisits') return failure(path);
-    const fault = checkPath(store, path) ?? checkChanges(store, path, entry);
-    if (fault) return failure(fault);
-    return this.change(entry, true, (change, reply) => {
-      const outcome = execute(store, path, change, reply, entry);
-      if (outcome.ok) outcome.response.header = header(change.revision);
-      return outcome;
-    });
+  /** Whether `beginReceive` would begin one: none is being received, and its tables are empty. */
+  get canReceive(): boolean {
+    return this.reception.canBegin;
   }
 
-  private compact({ revision }: CompactionRequest): Outcome<CompactionResponse> {
-    const { progress } = this.store;
-    if (revision <= progress.compactRevision) return failure('Compacted');
-    if (revision > progress.revision) return failure('FutureRev');
-    startCompaction(progress, Number(revision));
-    const response = create(CompactionResponseSchema, { header: header(progress.revision) });
-    return { ok: true, response };
+  /**
+   * True: chunks of `id` are expected, from `receiving.cursor` on. False: the tables are not empty,
+   * `clearStep` first. A reception of another snapshot is abandoned either way.
+   */
+  beginReceive(id: string): boolean {
+    return this.reception.begin(id);
   }
 
-  /** Runs one command's change; either all of it counts or none. */
-  private change<T>(
-    entry: EntryBudget,
-    undoable: boolean,
-    run: (change: Change, reply: ReplyBudget) => Outcome<T>,
-  ): Outcome<T> {
-    const { store } = this;
-    const allowance = Math.min(store.limits.replyBytes, entry.replyBytesLeft);
-    const reply = new ReplyBudget(allowance);
-    const change = new Change(store, entry, reply, undoable);
-    const outcome = run(change, reply);
-    if (!outcome.ok) {
-      change.undo();
-      // It might have fitted if the commands before it in the entry had answered less.
-      const shared = outcome.error === 'ReplyTooLarge' && allowance < store.limits.replyBytes;
-      return shared ? failure('TooManyRequests') : outcome;
-    }
-    store.progress.revision = change.revision;
-    entry.replyBytesLeft -= allowance - reply.bytesLeft;
-    return outcome;
+  /**
+   * Writes the chunk that `readChunk` made at `cursor` into tables that nobody reads, and remembers
+   * `next`. Only what is 'received' was written.
+   */
+  receiveChunk(id: string, cursor: string, data: Uint8Array, next: string | null): Receipt {
+    return this.reception.receive(id, cursor, data, next);
   }
-}
 
-function decodeCommand(data: Uint8Array): Outcome<Command> {
-  if (data.length > commandBytesMax) return failure('RequestTooLarge');
-  try {
-    return { ok: true, response: fromBinary(CommandSchema, data) };
-  } catch {
-    return failure('NotCapable');
+  /** Does nothing when none is being received. What it leaves is to be cleared. */
+  abandonReceive(): void {
+    this.reception.abandon();
   }
-}
 
-/** The plain puts that follow each other from `from` on. */
-function plainPuts(commands: readonly Outcome<Command>[], from: number): PutRequest[] {
-  const puts: PutRequest[] = [];
-  for (let at = from; at < commands.length; at += 1) {
-    const command = commands[at];
-    const put = command?.ok ? plainPut(command.response) : null;
-    if (!put) break;
-    puts.push(put);
+  /**
+   * Makes the snapshot, all of which has been received, the state. It must be ahead of what is applied
+   * here. A snapshot that is open here ends; reads that are under way go on in the new state.
+   */
+  install(): void {
+    this.source.end();
+    Object.assign(this.store.progress, this.reception.install());
+    this.saved = { ...this.store.progress };
   }
-  return puts;
-}
 
-function checkedTxn(request: TxnRequest): Outcome<TxnResponse> | null {
-  const fault = checkTxn(request);
-  return fault ? failure(fault) : null;
-}
+  /** Whether there are rows of an earlier state or of an abandoned reception. */
+  clearPending(): boolean {
+    return this.reception.clearPending;
+  }
 
-function tagged<Case extends CommandResponse['case']>(
-  name: Case,
-  outcome: Outcome<Extract<CommandResponse, { case: Case }>['value']>,
-): CommandResult {
-  if (!outcome.ok) return outcome;
-  return { ok: true, response: { case: name, value: outcome.response } as CommandResponse };
+  /** Deletes up to about `maxRows` of them; returns how many at most. Needs no `saveProgress`. */
+  clearStep(maxRows: number): number {
+    return this.reception.clearStep(maxRows);
+  }
 }
 
 function moved(before: Progress, now: Progress): boolean {

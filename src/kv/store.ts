@@ -6,7 +6,7 @@ import type { EtcdErrorName } from '../api/errors.ts';
 import { maxChangesPerEntry, maxReplyBytes, maxVisitsPerEntry } from '../api/limits.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
-import type { Sql } from './sql.ts';
+import type { SetSql } from './table-sets.ts';
 
 /**
  * Part of the rules that apply an entry: all members must use the same, so only tests set others.
@@ -33,7 +33,8 @@ export const defaultLimits: Limits = {
 };
 
 export interface Store {
-  readonly sql: Sql;
+  /** On the active set of tables. */
+  readonly sql: SetSql;
   readonly progress: Progress;
   readonly limits: Limits;
 }

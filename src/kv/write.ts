@@ -19,16 +19,19 @@ import { boundsOf } from './bounds.ts';
 import { header, keyValue, type ReplyBudget } from './reply.ts';
 import { type LiveVersion, readLive, readValue, Scan } from './scan.ts';
 import { failure, leaseExists, type Outcome, type Store } from './store.ts';
+import { perSet } from './table-sets.ts';
 
-const selectNewest = `
-  SELECT rev, sub, created, version, lease FROM kv_index WHERE key = ? ORDER BY rev DESC LIMIT 1`;
-const insertIndex = 'INSERT INTO kv_index VALUES (?, ?, ?, ?, ?, ?)';
-const replaceIndex = 'REPLACE INTO kv_index VALUES (?, ?, ?, ?, ?, ?)';
+const selectNewest = perSet(
+  ({ index }) => `
+  SELECT rev, sub, created, version, lease FROM ${index} WHERE key = ? ORDER BY rev DESC LIMIT 1`,
+);
+const insertIndex = perSet(({ index }) => `INSERT INTO ${index} VALUES (?, ?, ?, ?, ?, ?)`);
+const replaceIndex = perSet(({ index }) => `REPLACE INTO ${index} VALUES (?, ?, ?, ?, ?, ?)`);
 // An empty blob may be bound as NULL, which in kv_data means a tombstone.
-const insertValue = "INSERT INTO kv_data VALUES (?, ?, ?, coalesce(?, x''))";
-const insertTombstone = 'INSERT INTO kv_data VALUES (?, ?, ?, NULL)';
-const undoIndex = 'DELETE FROM kv_index WHERE key = ? AND rev = ?';
-const undoData = 'DELETE FROM kv_data WHERE rev = ?';
+const insertValue = perSet(({ data }) => `INSERT INTO ${data} VALUES (?, ?, ?, coalesce(?, x''))`);
+const insertTombstone = perSet(({ data }) => `INSERT INTO ${data} VALUES (?, ?, ?, NULL)`);
+const undoIndex = perSet(({ index }) => `DELETE FROM ${index} WHERE key = ? AND rev = ?`);
+const undoData = perSet(({ data }) => `DELETE FROM ${data} WHERE rev = ?`);
 
 /** What the commands of one log entry share. */
 export interface EntryBudget {

@@ -1,0 +1,187 @@
+/**
+ * Applies the commands of one log entry, in their order, to the state. Never fails: an expected error
+ * is a result, equal on every member.
+ */
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { checkDelete, checkPut, checkTxn } from '../api/checks.ts';
+import { type Command, CommandSchema } from '../api/gen/command_pb.js';
+import {
+  type CompactionRequest,
+  type CompactionResponse,
+  CompactionResponseSchema,
+  type DeleteRangeRequest,
+  type DeleteRangeResponse,
+  type PutRequest,
+  type PutResponse,
+  type TxnRequest,
+  type TxnResponse,
+} from '../api/gen/rpc_pb.js';
+import { maxRequestBytes } from '../api/limits.ts';
+import { boundsOf } from './bounds.ts';
+import { startCompaction } from './compaction.ts';
+import { applyPuts, plainPut } from './puts.ts';
+import { countKeys, drain } from './range.ts';
+import { header, ReplyBudget } from './reply.ts';
+import { failure, type Outcome, type Store } from './store.ts';
+import { checkChanges, checkPath, decide, execute } from './txn.ts';
+import { Change, changesFault, type EntryBudget } from './write.ts';
+
+export type CommandResponse =
+  | { readonly case: 'put'; readonly value: PutResponse }
+  | { readonly case: 'deleteRange'; readonly value: DeleteRangeResponse }
+  | { readonly case: 'txn'; readonly value: TxnResponse }
+  | { readonly case: 'compact'; readonly value: CompactionResponse };
+
+export type CommandResult = Outcome<CommandResponse>;
+/** A Command wraps a request of at most maxRequestBytes in a tag and a length. */
+const commandBytesMax = maxRequestBytes + 64;
+
+/** `encoded`: Command messages. One result each. */
+export function applyCommands(store: Store, encoded: readonly Uint8Array[]): CommandResult[] {
+  const { limits } = store;
+  const entry: EntryBudget = {
+    changesLeft: limits.changes,
+    replyBytesLeft: limits.entryReplyBytes,
+    visitsLeft: limits.visits,
+  };
+  const results: CommandResult[] = [];
+  const commands = encoded.map(decodeCommand);
+  for (let at = 0; at < commands.length; ) {
+    const puts = plainPuts(commands, at);
+    if (puts.length > 1) {
+      for (const outcome of applyPuts(store, puts, entry)) {
+        results.push(tagged('put', outcome));
+      }
+      at += puts.length;
+    } else {
+      const command = commands[at] as Outcome<Command>;
+      results.push(command.ok ? applyOne(store, command.response, entry) : command);
+      at += 1;
+    }
+  }
+  return results;
+}
+
+function applyOne(store: Store, command: Command, entry: EntryBudget): CommandResult {
+  const { op } = command;
+  switch (op.case) {
+    case 'put':
+      return tagged('put', put(store, op.value, entry));
+    case 'deleteRange':
+      return tagged('deleteRange', deleteRange(store, op.value, entry));
+    case 'txn':
+      return tagged('txn', checkedTxn(op.value) ?? txn(store, op.value, entry));
+    case 'compact':
+      return tagged('compact', compact(store, op.value));
+    default:
+      op satisfies { case: undefined };
+      return failure('NotCapable');
+  }
+}
+
+function put(store: Store, request: PutRequest, entry: EntryBudget): Outcome<PutResponse> {
+  const fault = checkPut(request);
+  if (fault) return failure(fault);
+  return runChange(store, entry, false, (change) => change.put(request));
+}
+
+function deleteRange(
+  store: Store,
+  request: DeleteRangeRequest,
+  entry: EntryBudget,
+): Outcome<DeleteRangeResponse> {
+  const fault = checkDelete(request);
+  if (fault) return failure(fault);
+  const bounds = boundsOf(request.key, request.rangeEnd);
+  const atMost = entry.changesLeft;
+  const count = bounds.single
+    ? 1
+    : drain(countKeys(store, bounds, store.progress.revision, atMost));
+  if (count > atMost) return failure(changesFault(store, entry));
+  return runChange(store, entry, false, (change) => change.deleteRange(request));
+}
+
+function txn(store: Store, request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
+  const isAlone = entry.visitsLeft === store.limits.visits;
+  const outcome = txnWithin(store, request, entry);
+  // With less work before it in the entry it might have passed.
+  const shared = !outcome.ok && outcome.error === 'TooManyVisits' && !isAlone;
+  return shared ? failure('TooManyRequests') : outcome;
+}
+
+function txnWithin(store: Store, request: TxnRequest, entry: EntryBudget): Outcome<TxnResponse> {
+  const path = drain(decide(store, request, store.progress.revision, entry));
+  if (path === 'TooManyVisits') return failure(path);
+  const fault = checkPath(store, path) ?? checkChanges(store, path, entry);
+  if (fault) return failure(fault);
+  return runChange(store, entry, true, (change, reply) => {
+    const outcome = execute(store, path, change, reply, entry);
+    if (outcome.ok) outcome.response.header = header(change.revision);
+    return outcome;
+  });
+}
+
+function compact(store: Store, { revision }: CompactionRequest): Outcome<CompactionResponse> {
+  const { progress } = store;
+  if (revision <= progress.compactRevision) return failure('Compacted');
+  if (revision > progress.revision) return failure('FutureRev');
+  startCompaction(progress, Number(revision));
+  const response = create(CompactionResponseSchema, { header: header(progress.revision) });
+  return { ok: true, response };
+}
+
+/** Runs one command's change; either all of it counts or none. */
+function runChange<T>(
+  store: Store,
+  entry: EntryBudget,
+  undoable: boolean,
+  run: (change: Change, reply: ReplyBudget) => Outcome<T>,
+): Outcome<T> {
+  const allowance = Math.min(store.limits.replyBytes, entry.replyBytesLeft);
+  const reply = new ReplyBudget(allowance);
+  const change = new Change(store, entry, reply, undoable);
+  const outcome = run(change, reply);
+  if (!outcome.ok) {
+    change.undo();
+    // It might have fitted if the commands before it in the entry had answered less.
+    const shared = outcome.error === 'ReplyTooLarge' && allowance < store.limits.replyBytes;
+    return shared ? failure('TooManyRequests') : outcome;
+  }
+  store.progress.revision = change.revision;
+  entry.replyBytesLeft -= allowance - reply.bytesLeft;
+  return outcome;
+}
+
+function decodeCommand(data: Uint8Array): Outcome<Command> {
+  if (data.length > commandBytesMax) return failure('RequestTooLarge');
+  try {
+    return { ok: true, response: fromBinary(CommandSchema, data) };
+  } catch {
+    return failure('NotCapable');
+  }
+}
+
+/** The plain puts that follow each other from `from` on. */
+function plainPuts(commands: readonly Outcome<Command>[], from: number): PutRequest[] {
+  const puts: PutRequest[] = [];
+  for (let at = from; at < commands.length; at += 1) {
+    const command = commands[at];
+    const put = command?.ok ? plainPut(command.response) : null;
+    if (!put) break;
+    puts.push(put);
+  }
+  return puts;
+}
+
+function checkedTxn(request: TxnRequest): Outcome<TxnResponse> | null {
+  const fault = checkTxn(request);
+  return fault ? failure(fault) : null;
+}
+
+function tagged<Case extends CommandResponse['case']>(
+  name: Case,
+  outcome: Outcome<Extract<CommandResponse, { case: Case }>['value']>,
+): CommandResult {
+  if (!outcome.ok) return outcome;
+  return { ok: true, response: { case: name, value: outcome.response } as CommandResponse };
+}

@@ -1,0 +1,101 @@
+/**
+ * One number for the logical state: equal on members that hold the same at the same revision,
+ * however far physical compaction has come on each.
+ *
+ * It covers the revision, the compact revision, and all that a read or a watch from the compact
+ * revision on can see: every write above it; of the ones at or below it, per key the one that is
+ * current there; of the deletes those exactly at it, since others leave nothing behind.
+ */
+import { beginning, historyPage, type Position } from './history.ts';
+import type { Row } from './sql.ts';
+import type { Store } from './store.ts';
+
+// ?5 is the compact revision. The newest version of a key at or below it is one seek away.
+const selectPage = historyPage(
+  (index) => `, CASE WHEN d.rev > ?5 THEN 1
+    WHEN i.version > 0 OR (i.version = 0 AND d.rev = ?5) THEN NOT EXISTS (
+      SELECT 1 FROM ${index} n WHERE n.key = d.key AND n.rev > d.rev AND n.rev <= ?5)
+    ELSE 0 END`,
+);
+
+/**
+ * 16 hex digits. Fixed at the revision at which it begins; a compaction that comes in between two
+ * pages may delete what it has not seen yet, so then it begins again. Entries may be applied too.
+ */
+export function* logicalHash(store: Store): Generator<void, string> {
+  for (;;) {
+    const hash = yield* hashNow(store);
+    if (hash !== null) return hash;
+  }
+}
+
+function* hashNow({ sql, progress, limits }: Store): Generator<void, string | null> {
+  const { revision, compactRevision } = progress;
+  const { rowsMax, bytesMax } = limits.pages;
+  const hash = new Fnv64();
+  hash.addText(`${revision} ${compactRevision}`);
+  let after: Position | null = beginning;
+  while (after) {
+    const { rev, sub }: Position = after;
+    after = null;
+    let rows = 0;
+    let bytes = 0;
+    for (const row of sql.iterate(selectPage, rev, sub, revision, rowsMax, compactRevision)) {
+      bytes += addVersion(hash, row);
+      rows += 1;
+      if (rows < rowsMax && bytes <= bytesMax) continue;
+      after = { rev: row[0] as number, sub: row[1] as number };
+      break;
+    }
+    if (!after) break;
+    yield;
+    if (progress.compactRevision !== compactRevision) return null;
+  }
+  return hash.digest();
+}
+
+/** Bytes looked at. */
+function addVersion(hash: Fnv64, row: Row): number {
+  const [rev, sub, key, value, created, version, lease, counts] = row;
+  const name = key as Uint8Array;
+  const bytes = value as Uint8Array | null;
+  if (counts === 1) {
+    const lengths = `${name.length} ${bytes ? bytes.length : -1}`;
+    hash.addText(`|${rev} ${sub} ${created} ${version} ${lease} ${lengths} `);
+    hash.addBytes(name);
+    if (bytes) hash.addBytes(bytes);
+  }
+  return name.length + (bytes?.length ?? 0);
+}
+
+const twoTo32 = 2 ** 32;
+
+/** FNV-1a, 64 bits, in two halves: no product here reaches 2^53. */
+export class Fnv64 {
+  private high = 0xcbf29ce4;
+  private low = 0x84222325;
+
+  addBytes(data: Uint8Array): void {
+    let { high, low } = this;
+    for (let at = 0; at < data.length; at += 1) {
+      // Times 2^40 + 0x1b3, modulo 2^64.
+      low = (low ^ (data[at] as number)) >>> 0;
+      const product = low * 0x1b3;
+      high = (Math.imul(high, 0x1b3) + Math.floor(product / twoTo32) + (low << 8)) >>> 0;
+      low = product >>> 0;
+    }
+    this.high = high;
+    this.low = low;
+  }
+
+  /** ASCII only. */
+  addText(text: string): void {
+    const data = new Uint8Array(text.length);
+    for (let at = 0; at < text.length; at += 1) data[at] = text.charCodeAt(at);
+    this.addBytes(data);
+  }
+
+  digest(): string {
+    return this.high.toString(16).padStart(8, '0') + this.low.toString(16).padStart(8, '0');
+  }
+}

@@ -1,0 +1,93 @@
+/** What a snapshot looks like on its way: header and versions as protobuf (snapshot.proto). */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type SnapshotChunk,
+  SnapshotChunkSchema,
+  type SnapshotHeader,
+  SnapshotHeaderSchema,
+  type SnapshotVersion,
+  SnapshotVersionSchema,
+} from '../api/gen/snapshot_pb.js';
+import type { Progress } from './schema.ts';
+import type { Row } from './sql.ts';
+
+/** Raised when a receiver that skips the fields it does not know would install something wrong. */
+const snapshotFormat = 1;
+
+/** What the fields and lengths around the key and the value of one version take at most. */
+export const versionOverheadBytes = 72;
+
+/** What a header takes at most. */
+export const headerBytesMax = 72;
+
+export function headerOf(progress: Progress): SnapshotHeader {
+  return create(SnapshotHeaderSchema, {
+    format: snapshotFormat,
+    rulesVersion: progress.rulesVersion,
+    appliedIndex: BigInt(progress.appliedIndex),
+    revision: BigInt(progress.revision),
+    compactRevision: BigInt(progress.compactRevision),
+    purgedRevision: BigInt(progress.purgedRevision),
+    scanRevision: BigInt(progress.scanRevision),
+    scanSub: progress.scanSub,
+  });
+}
+
+export function progressOf(header: SnapshotHeader): Progress {
+  return {
+    rulesVersion: header.rulesVersion,
+    appliedIndex: Number(header.appliedIndex),
+    revision: Number(header.revision),
+    compactRevision: Number(header.compactRevision),
+    purgedRevision: Number(header.purgedRevision),
+    scanRevision: Number(header.scanRevision),
+    scanSub: header.scanSub,
+  };
+}
+
+export function encodeHeader(header: SnapshotHeader): Uint8Array {
+  return toBinary(SnapshotHeaderSchema, header);
+}
+
+/** Of a row that this member has written itself. */
+export function decodeHeader(data: Uint8Array): SnapshotHeader {
+  return fromBinary(SnapshotHeaderSchema, data);
+}
+
+/** `row`: rev, sub, key, value; then created, version, lease of its index row or nulls. */
+export function versionOf(row: Row): SnapshotVersion {
+  const [rev, sub, key, value, created, version, lease] = row;
+  const message = create(SnapshotVersionSchema);
+  message.rev = BigInt(rev as number);
+  message.sub = sub as number;
+  message.key = key as Uint8Array;
+  if (value !== null) message.value = value as Uint8Array;
+  if (version === null) {
+    message.replaced = true;
+    return message;
+  }
+  message.created = BigInt(created as number);
+  message.version = BigInt(version as number);
+  message.lease = lease as string;
+  return message;
+}
+
+export function encodeChunk(
+  header: SnapshotHeader | null,
+  versions: SnapshotVersion[],
+): Uint8Array {
+  const chunk = create(SnapshotChunkSchema);
+  if (header) chunk.header = header;
+  chunk.versions = versions;
+  return toBinary(SnapshotChunkSchema, chunk);
+}
+
+/** null: no chunk, or one of a format that this code does not know. */
+export function decodeChunk(data: Uint8Array): SnapshotChunk | null {
+  try {
+    const chunk = fromBinary(SnapshotChunkSchema, data);
+    return chunk.header && chunk.header.format !== snapshotFormat ? null : chunk;
+  } catch {
+    return null;
+  }
+}
