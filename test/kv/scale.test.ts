@@ -5,6 +5,7 @@ import { RangeRequest_SortOrder as Order, RangeRequestSchema } from '../../src/a
 import { boundsOf } from '../../src/kv/bounds.ts';
 import { defaultPageLimits, Scan } from '../../src/kv/scan.ts';
 import type { Row, Sql, SqlValue } from '../../src/kv/sql.ts';
+import { SetSql } from '../../src/kv/table-sets.ts';
 import { bytes, compact, del, Machine, type RangeInit, set, text, zero } from './support.ts';
 
 /** Adds up the rows of kv_index that dense pages have looked at (their column `n`). */
@@ -55,7 +56,12 @@ describe('a key of 20,000 versions among others', () => {
   ])('is passed by a scan of the state %s', (_, at) => {
     const revision = at || machine.machine.revision;
     const watched = new Watched(machine.sql);
-    const scan = new Scan(watched, boundsOf(bytes('a'), bytes('z')), revision, defaultPageLimits);
+    const scan = new Scan(
+      new SetSql(watched, 0),
+      boundsOf(bytes('a'), bytes('z')),
+      revision,
+      defaultPageLimits,
+    );
     const keys: string[] = [];
     while (!scan.done) keys.push(...scan.indexPage().map(({ key }) => text(key)));
     expect(keys.join('')).toBe(at === 0 ? 'abcd' : at === 3 ? 'ac' : 'abc');
@@ -63,7 +69,12 @@ describe('a key of 20,000 versions among others', () => {
     expect(watched.statements).toBeLessThan(8);
 
     const counted = new Watched(machine.sql);
-    const count = new Scan(counted, boundsOf(bytes('a'), bytes('z')), revision, defaultPageLimits);
+    const count = new Scan(
+      new SetSql(counted, 0),
+      boundsOf(bytes('a'), bytes('z')),
+      revision,
+      defaultPageLimits,
+    );
     let total = 0;
     while (!count.done) total += count.countPage();
     expect(total).toBe(keys.length);
@@ -86,7 +97,7 @@ test('200 keys of 100 versions each are passed without reading the versions', ()
   for (const revision of [machine.machine.revision, 200 + 1]) {
     for (const read of ['indexPage', 'countPage'] as const) {
       const watched = new Watched(machine.sql);
-      const scan = new Scan(watched, boundsOf(bytes('k'), bytes('l')), revision);
+      const scan = new Scan(new SetSql(watched, 0), boundsOf(bytes('k'), bytes('l')), revision);
       let total = 0;
       while (!scan.done) {
         const page = scan[read]();

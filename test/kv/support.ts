@@ -17,6 +17,7 @@ import {
   StateMachine,
 } from '../../src/kv/state-machine.ts';
 import type { Limits } from '../../src/kv/store.ts';
+import { tableSets } from '../../src/kv/table-sets.ts';
 import { NodeSql } from '../support/node-sql.ts';
 
 export type RangeInit = MessageInitShape<typeof RangeRequestSchema>;
@@ -63,6 +64,8 @@ export const set = (key: string, value = ''): Uint8Array =>
 export class Machine {
   readonly sql: NodeSql;
   machine: StateMachine;
+  /** The data of every entry applied through this object. */
+  readonly entries: Uint8Array[] = [];
   private readonly limits: Partial<Limits>;
 
   constructor(limits: Partial<Limits> = {}) {
@@ -74,9 +77,15 @@ export class Machine {
 
   /** All commands in one entry. */
   apply(...commands: Uint8Array[]): CommandResult[] {
-    const applied = this.machine.apply(this.machine.appliedIndex + 1, encodeBatch(commands));
+    return this.applyEntry(encodeBatch(commands));
+  }
+
+  /** One entry as another machine has applied it. */
+  applyEntry(data: Uint8Array): CommandResult[] {
+    const applied = this.machine.apply(this.machine.appliedIndex + 1, data);
     if (!applied.ok) throw new Error(`unknown rules version ${applied.unknownVersion}`);
     this.machine.saveProgress();
+    this.entries.push(data);
     return [...applied.results];
   }
 
@@ -122,6 +131,10 @@ export class Machine {
     return deleted;
   }
 
+  hash(): string {
+    return drain(this.machine.logicalHash());
+  }
+
   /** As after an eviction: all that was only in memory is gone. */
   reopen(): void {
     this.machine = StateMachine.open(this.sql, this.limits);
@@ -129,7 +142,8 @@ export class Machine {
 
   /** Every row of every table, as text. */
   dump(): string[] {
-    const tables = ['kv_index', 'kv_data', 'kv_meta'];
+    const sets = tableSets.flatMap(({ index, data }) => [index, data]);
+    const tables = [...sets, 'kv_meta', 'kv_snapshot', 'kv_reception'];
     return tables.flatMap((table) =>
       this.sql.all(`SELECT * FROM ${table}`).map((row) => `${table} ${row.join(' ')}`),
     );
