@@ -97,7 +97,7 @@ test('the same entries make the same rows, in turns and lives of any length', ()
     ),
     { numRuns: 300 },
   );
-});
+}, 60_000);
 
 test('the results are the same on a member that was reopened before each entry', () => {
   fc.assert(
