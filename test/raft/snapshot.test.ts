@@ -30,6 +30,7 @@ function groupSending(away: string): Group {
   const group = groupWithout(away);
   group.propose('A', 'after');
   group.settle();
+  expect(group.core('A').nextDeadline()).toBe(group.now);
   group.tick('A');
   expect(group.pool.map(({ type }) => type)).toEqual(['snapshot']);
   return group;
@@ -82,6 +83,8 @@ describe('a follower that lacks what is compacted away', () => {
   ])('gets a snapshot, then the log, as a %s', (_, away, options) => {
     const group = groupWithout(away, options);
     group.propose('A', 'after');
+    // No step of it waits for a timeout.
+    expect(group.pass(retransmitMs - 1, () => group.core(away).commitIndex === 7)).toBe(true);
     group.pass(10_000);
     // The snapshot is of the time when it was asked for, so it covers the new entry too.
     expect(logOf(group, away)).toEqual({ first: 8, last: 7, commit: 7 });

@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MemberId, Message } from '../../src/raft/types.ts';
 import { stateOf } from './support/checks.ts';
-import { Group, groupLedBy } from './support/group.ts';
+import { Group, groupLedBy, members } from './support/group.ts';
 import { append, entries, preVote, readRequest, vote, voteReply } from './support/messages.ts';
 
 const terms = [1, 1, 2];
@@ -55,6 +55,22 @@ const readReply: Message = {
   removed: false,
   leader: null,
 };
+const snapshot: Message = {
+  ...toA,
+  type: 'snapshot',
+  snapshot: {
+    id: 's1',
+    index: 9,
+    term: 2,
+    configuration: { voters: members('AB'), outgoing: [], learners: [] },
+  },
+  cursor: '',
+  chunk: { data: new Uint8Array(), next: null },
+  readPosition: 0,
+  barrier: 0,
+  knownBoot: 0,
+  knownMatch: 0,
+};
 const stale: readonly Message[] = [
   append(toA, { entries: entries(1, 2, 2, 2, 2), commit: 4 }),
   append(toA, { prevIndex: 3, prevTerm: 2, commit: 3 }),
@@ -63,6 +79,9 @@ const stale: readonly Message[] = [
   voteReply(toA, { toBoot: 2 }),
   voteReply(toA, { toBoot: 2, type: 'preVoteReply' }),
   readReply,
+  snapshot,
+  { ...toA, type: 'snapshotReply', id: 's1', cursor: '1', toBoot: 2, readPosition: 99 },
+  { ...toA, type: 'timeoutNow' },
 ];
 
 describe('a message of an older term', () => {
@@ -83,7 +102,7 @@ describe('a message of an older term', () => {
       const group = member('follower');
       group.step(message);
       const answers = group.sent.filter(({ from }) => from === 'A');
-      const isRequest = message.type === 'append' || message.type === 'vote';
+      const isRequest = ['append', 'snapshot', 'vote'].includes(message.type);
       expect(answers.length, message.type).toBe(isRequest ? 1 : 0);
       for (const answer of answers) expect(answer.term).toBe(3);
     }
