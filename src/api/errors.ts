@@ -70,6 +70,23 @@ export const etcdErrors = {
     code: ResourceExhausted,
     message: 'quorate: the transaction looks at too many keys; use smaller ranges',
   },
+  MemberUnreachable: {
+    code: Unavailable,
+    message: 'quorate: a place that is to become a member does not answer, or belongs elsewhere',
+  },
+  LearnerNotReady: {
+    code: GrpcCode.FailedPrecondition,
+    message: 'etcdserver: can only promote a learner member which is in sync with leader',
+  },
+  BadMembership: {
+    code: InvalidArgument,
+    message: 'quorate: a membership needs voters, names no place twice and has a bounded size',
+  },
+  Unhealthy: { code: Unavailable, message: 'etcdserver: unhealthy cluster' },
+  BadLeaderTransferee: {
+    code: GrpcCode.FailedPrecondition,
+    message: 'etcdserver: bad leader transferee',
+  },
   NoLeader: { code: Unavailable, message: 'etcdserver: no leader' },
   LeaderChanged: { code: Unavailable, message: 'etcdserver: leader changed' },
   Stopped: { code: Unavailable, message: 'etcdserver: server stopped' },

@@ -9,18 +9,21 @@ import { EntryBatchSchema } from '../api/gen/command_pb.js';
  * Version of everything that decides what an entry does to the state: semantics, limits, order.
  * Raise it when the same entry would have another effect or answer.
  */
-export const currentRulesVersion = 1;
+export const currentRulesVersion = 1; // below 128: one byte of a batch
 
 const rulesVersionTag = 0x08;
 const commandTag = 0x12;
 
 /** Each command is an encoded quorate.v1.Command. */
-export function encodeBatch(commands: readonly Uint8Array[]): Uint8Array {
+export function encodeBatch(
+  commands: readonly Uint8Array[],
+  rulesVersion = currentRulesVersion,
+): Uint8Array {
   let size = 2;
   for (const { length } of commands) size += 1 + varintSize(length) + length;
   const bytes = new Uint8Array(size);
   bytes[0] = rulesVersionTag;
-  bytes[1] = currentRulesVersion;
+  bytes[1] = rulesVersion;
   let at = 2;
   for (const command of commands) {
     bytes[at++] = commandTag;
@@ -29,6 +32,12 @@ export function encodeBatch(commands: readonly Uint8Array[]): Uint8Array {
     at += command.length;
   }
   return bytes;
+}
+
+/** Of an entry's data, without decoding the rest; 0: not made by `encodeBatch`. */
+export function rulesVersionOf(data: Uint8Array): number {
+  const version = data[1] ?? 0;
+  return data[0] === rulesVersionTag && version < 0x80 ? version : 0;
 }
 
 export interface DecodedBatch {

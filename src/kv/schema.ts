@@ -82,6 +82,14 @@ export function createTables(sql: Sql): void {
   sql.run(insertMeta, schemaVersion);
 }
 
+/** Forgets the whole state. */
+export function dropTables(sql: Sql): void {
+  for (const table of tables) {
+    const name = /^CREATE TABLE (\w+)/.exec(table)?.[1];
+    if (name) sql.run(`DROP TABLE ${name}`);
+  }
+}
+
 export interface Stored {
   readonly progress: Progress;
   readonly activeSet: SetNumber;

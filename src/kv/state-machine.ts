@@ -15,7 +15,14 @@ import { logicalHash } from './hash.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
 import { header, ReplyBudget } from './reply.ts';
-import { createTables, loadStored, type Progress, storeProgress, tablesExist } from './schema.ts';
+import {
+  createTables,
+  dropTables,
+  loadStored,
+  type Progress,
+  storeProgress,
+  tablesExist,
+} from './schema.ts';
 import { type Chunk, type SnapshotMeta, SnapshotSource } from './snapshot.ts';
 import type { Sql } from './sql.ts';
 import { defaultLimits, failure, type Limits, type Outcome, type Store } from './store.ts';
@@ -35,10 +42,12 @@ export class StateMachine {
   private readonly store: Store;
   private readonly source: SnapshotSource;
   private readonly reception: Reception;
+  private readonly newestRules: number;
   private saved: Progress;
 
-  private constructor(store: Store) {
+  private constructor(store: Store, newestRules: number) {
     this.store = store;
+    this.newestRules = newestRules;
     this.source = new SnapshotSource(store);
     this.reception = new Reception(store);
     this.saved = { ...store.progress };
@@ -54,14 +63,29 @@ export class StateMachine {
     createTables(sql);
   }
 
+  /** Forgets the state, so that `create` can begin another one. */
+  static destroy(sql: Sql): void {
+    dropTables(sql);
+  }
+
   /** Reads a few rows and writes nothing. Throws when the storage was written by newer code. */
-  static open(sql: Sql, limits: Partial<Limits> = {}): StateMachine {
+  static open(
+    sql: Sql,
+    limits: Partial<Limits> = {},
+    rulesVersion = currentRulesVersion,
+  ): StateMachine {
     const { progress, activeSet } = loadStored(sql);
-    return new StateMachine({
+    const store = {
       sql: new SetSql(sql, activeSet),
       progress,
       limits: { ...defaultLimits, ...limits },
-    });
+    };
+    return new StateMachine(store, rulesVersion);
+  }
+
+  /** Version of the rules of the last entry applied; 0 before the first. */
+  get rulesVersion(): number {
+    return this.store.progress.rulesVersion;
   }
 
   get appliedIndex(): number {
@@ -89,7 +113,8 @@ export class StateMachine {
     let results: readonly CommandResult[] = [];
     if (data.length > 0) {
       const { rulesVersion, commands } = decodeBatch(data);
-      if (rulesVersion !== currentRulesVersion) return { ok: false, unknownVersion: rulesVersion };
+      if (rulesVersion < 1 || rulesVersion > this.newestRules)
+        return { ok: false, unknownVersion: rulesVersion };
       results = applyCommands(this.store, commands);
       progress.rulesVersion = rulesVersion;
     }

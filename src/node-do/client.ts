@@ -18,6 +18,7 @@ import type { Outcome } from '../kv/store.ts';
 import type { Counters } from './counters.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
+import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import { failure, Replies, redirect } from './replies.ts';
 
@@ -31,6 +32,7 @@ export class ClientService {
   private readonly group: GroupMember;
   private readonly counters: Counters;
   private readonly replies: Replies;
+  private readonly membership: Membership;
   private relays = 0;
 
   constructor(platform: Platform, group: GroupMember, counters: Counters) {
@@ -38,6 +40,7 @@ export class ClientService {
     this.group = group;
     this.counters = counters;
     this.replies = new Replies(group, platform.place);
+    this.membership = new Membership(platform, group);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -45,17 +48,41 @@ export class ClientService {
     const timeoutMs = Math.min(request.timeoutMs || defaultRequestTimeoutMs, maxRequestTimeoutMs);
     const deadline = startedAt + timeoutMs;
     if (!this.group.canServe) return this.sign(failure('NotCapable'), startedAt);
-    if (request.serializable && request.op.case !== 'command')
+    if (request.serializable && isRead(request))
       return this.sign(await this.read(request, deadline), startedAt);
-    if (this.group.core.role !== 'leader') {
+    const isServedHere = request.readHere && isRead(request);
+    if (this.group.core.role !== 'leader' && !isServedHere) {
       const elsewhere = await this.notLeading(request, deadline);
       if (elsewhere) return elsewhere;
     }
-    const reply =
-      request.op.case === 'command'
-        ? await this.write(request, request.op.value, deadline)
-        : await this.linearizableRead(request, deadline);
-    return this.sign(reply, startedAt);
+    return this.sign(await this.execute(request, deadline), startedAt);
+  }
+
+  private async execute(request: MemberRequest, deadline: number): Promise<MemberReply> {
+    const { op } = request;
+    switch (op.case) {
+      case 'command':
+        return this.write(request, op.value, deadline);
+      case 'changeMembership':
+        return this.changed(await this.membership.change(op.value, deadline));
+      case 'transferLeader':
+        return this.changed(await this.membership.transfer(op.value, deadline));
+      default:
+        return this.linearizableRead(request, deadline);
+    }
+  }
+
+  private changed(outcome: ChangeOutcome): MemberReply {
+    switch (outcome) {
+      case 'done':
+        return this.replies.ping();
+      case 'notLeader':
+        return this.notLeader();
+      case 'unknown':
+        return failure('OutcomeUnknown', true);
+      default:
+        return failure(outcome);
+    }
   }
 
   private sign(reply: MemberReply, startedAt: number): MemberReply {
@@ -70,7 +97,7 @@ export class ClientService {
     if (leader === this.group.self) return null;
     if (leader === null) return this.redirect(0, false);
     // The router could not reach it, this member can: one hop.
-    const mayTravel = request.op.case !== 'command' || request.mayPropose;
+    const mayTravel = isRead(request) || request.mayPropose;
     if (request.relayed || !mayTravel || this.relays >= relaysMax)
       return this.redirect(placeOf(leader), true);
     return this.relay(request, placeOf(leader), deadline);
@@ -94,9 +121,7 @@ export class ClientService {
       );
     } catch {
       // It may have arrived. A read can be asked again; a write cannot.
-      return request.op.case === 'command'
-        ? failure('OutcomeUnknown', true)
-        : this.redirect(0, false);
+      return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);
     } finally {
       this.relays -= 1;
     }
@@ -188,6 +213,10 @@ export class ClientService {
       places: [...voters, ...learners].map(placeOf),
     });
   }
+}
+
+function isRead({ op }: MemberRequest): boolean {
+  return op.case === 'range' || op.case === 'readTxn' || op.case === 'ping';
 }
 
 /** A physical compaction is answered when the rows are gone, as etcd does. */

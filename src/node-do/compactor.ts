@@ -1,6 +1,6 @@
 /**
- * Physical compaction: rows that a compaction has dropped go in bounded steps, each a transaction in
- * an event of its own, so that no turn gets longer. What is left when a life ends the next one does.
+ * Physical compaction: rows that a compaction has dropped, or an installed snapshot has replaced, go
+ * in bounded steps, each a transaction in an event of its own, so that no turn gets longer. What is left when a life ends the next one does.
  */
 import type { StateMachine } from '../kv/state-machine.ts';
 import type { Counters } from './counters.ts';
@@ -21,13 +21,17 @@ export class Compactor {
     this.counters = counters;
   }
 
+  private get isPending(): boolean {
+    return this.machine.compactionPending() || this.machine.clearPending();
+  }
+
   get isRunning(): boolean {
     return this.running;
   }
 
   /** Begins if there is anything to do; `mayGoOn` is asked before each step. */
   start(mayGoOn: () => boolean): void {
-    if (this.running || !this.machine.compactionPending()) return;
+    if (this.running || !this.isPending) return;
     this.running = true;
     void this.run(mayGoOn).finally(() => {
       this.running = false;
@@ -41,13 +45,16 @@ export class Compactor {
   }
 
   private async run(mayGoOn: () => boolean): Promise<void> {
-    while (this.machine.compactionPending()) {
+    while (this.isPending) {
       await this.platform.yieldTurn();
       if (!mayGoOn()) return;
       try {
         this.platform.transaction(() => {
-          this.machine.compactStep(rowsPerStep);
-          this.machine.saveProgress();
+          if (this.machine.clearPending()) this.machine.clearStep(rowsPerStep);
+          else {
+            this.machine.compactStep(rowsPerStep);
+            this.machine.saveProgress();
+          }
         });
       } catch (error) {
         // The state machine in memory may be ahead of its rows.

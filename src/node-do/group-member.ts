@@ -8,23 +8,38 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
-import { protocolVersion } from '../api/limits.ts';
 import { encodeBatch } from '../kv/batch.ts';
-import type { CommandResult } from '../kv/state-machine.ts';
-import { StateMachine } from '../kv/state-machine.ts';
+import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
-import type { Effects, Entry, LogIndex, MemberId, Message } from '../raft/types.ts';
+import type { Effects, MemberId, Message } from '../raft/types.ts';
+import { Alarms } from './alarms.ts';
 import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
+import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
-import { type Identity, memberId, saveBoot } from './identity.ts';
-import { loadBoot, persist, SqlLogReader } from './log-store.ts';
+import { type Identity, memberId, placeOf } from './identity.ts';
+import { MemberStorage, type Results } from './member-storage.ts';
 import { Peers } from './peers.ts';
-import type { Platform } from './platform.ts';
+import type { CodeVersion, Platform } from './platform.ts';
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
 import { type Read, type ReadOutcome, Reads } from './reads.ts';
+import { Versions } from './versions.ts';
 import { WaitingRoom } from './waiting.ts';
+
+/** Why a member is one no more. */
+export type Fate = 'removed' | 'lost';
+
+/** What a group's member needs from the place that it lives at. */
+export interface Home {
+  readonly platform: Platform;
+  readonly counters: Counters;
+  readonly code: CodeVersion;
+  /** Inside the last transaction of a member that ends: leaves a tombstone. */
+  bury(member: GroupMember, fate: Fate): void;
+  /** The member has ended, and its tombstone is written. */
+  onEnd(): void;
+}
 
 export type ProposeOutcome =
   | { readonly type: 'applied'; readonly result: CommandResult }
@@ -38,45 +53,48 @@ export class GroupMember {
   readonly boot: number;
   readonly core: RaftCore;
   readonly machine: StateMachine;
+  private readonly home: Home;
   private readonly platform: Platform;
   private readonly counters: Counters;
+  private readonly storage: MemberStorage;
   private readonly peers: Peers;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
+  private readonly conditions = new Conditions(this.room);
   private readonly reads = new Reads();
-  private readonly leaderWaiters = new Set<() => void>();
   private readonly compactor: Compactor;
+  private readonly alarms: Alarms;
+  private readonly versions: Versions;
   /** Peers that have answered in this life: they need no birth record any more. */
   private readonly acquainted = new Set<MemberId>();
-  private bootSaved = false;
   /** The last term in which this life voted for itself, to count elections. */
   private electionTerm: number;
   private ended = false;
-  /** Set when the log holds a rules version that this code does not know: it applies no more. */
-  private unknownVersion: number | null = null;
 
-  constructor(platform: Platform, counters: Counters, identity: Identity, birth: BirthRecord) {
+  constructor(home: Home, identity: Identity, birth: BirthRecord) {
+    const { platform, counters, code } = home;
+    this.home = home;
     this.platform = platform;
     this.counters = counters;
     this.birth = birth;
     this.self = memberId(platform.place, identity.incarnation);
     this.boot = identity.boot + 1;
-    this.machine = StateMachine.open(platform.sql);
-    const bootState = loadBoot(platform.sql, this.machine.appliedIndex);
+    this.storage = new MemberStorage(platform, counters, code, this.boot);
+    this.machine = this.storage.machine;
+    const bootState = this.storage.bootState();
     this.electionTerm = bootState.hardState.term;
-    const log = new SqlLogReader(platform.sql);
+    const { log } = this.storage;
     const random = () => platform.random();
-    this.core = new RaftCore(
-      { self: this.self, bootState, log },
-      this.boot,
-      random,
-      platform.now(),
-    );
+    const config = { self: this.self, bootState, log };
+    this.core = new RaftCore(config, this.boot, random, platform.now());
+    this.core.preferLeaders(this.preferredMembers());
+    this.versions = new Versions(code);
     this.peers = new Peers(platform, counters, {
       encode: (to, messages) => this.encode(to, messages),
       onAnswer: (from, body) => this.onAnswer(from, body),
       onSilence: (peer) => this.turn(() => this.core.peerUnreachable(peer, platform.now())),
     });
+    this.alarms = new Alarms(platform, identity.repairMs);
     this.armTimer();
     this.compactor = new Compactor(platform, this.machine, counters);
     this.compact();
@@ -110,7 +128,7 @@ export class GroupMember {
           resolve(toProposeOutcome(outcome));
         },
       };
-      if (this.unknownVersion !== null) resolve({ type: 'refused', error: 'NotCapable' });
+      if (!this.storage.canServe) resolve({ type: 'refused', error: 'NotCapable' });
       else if (this.core.role !== 'leader') resolve({ type: 'notProposed' });
       else if (!this.proposals.enqueue(proposal))
         resolve({ type: 'refused', error: 'TooManyRequests' });
@@ -142,7 +160,7 @@ export class GroupMember {
           resolve(outcome);
         },
       };
-      if (this.core.role !== 'leader') resolve('notLeader');
+      if (!this.mayRead) resolve('notLeader');
       else if (!this.reads.enqueue(read)) resolve('overloaded');
       else {
         this.counters.reads += 1;
@@ -156,25 +174,26 @@ export class GroupMember {
    * Has the leader checked, and replaced if no quorum confirms it. Resolves with the leader then,
    * this member included, or null if there is none within the deadline.
    */
-  findLeader(suspectTerm: number, deadline: number): Promise<MemberId | null> {
-    return new Promise((resolve) => {
-      const settle = () => {
-        if (this.core.isSuspecting) return;
-        this.room.remove(waiter);
-        this.leaderWaiters.delete(settle);
-        resolve(this.core.leader);
-      };
-      const waiter = {
-        deadline,
-        expire: () => {
-          this.leaderWaiters.delete(settle);
-          resolve(null);
-        },
-      };
-      this.room.add(waiter);
-      this.leaderWaiters.add(settle);
-      this.turn(() => this.core.suspectLeader(suspectTerm, this.platform.now()));
+  async findLeader(suspectTerm: number, deadline: number): Promise<MemberId | null> {
+    this.turn(() => this.core.suspectLeader(suspectTerm, this.platform.now()));
+    const found = await this.until(() => !this.core.isSuspecting, deadline);
+    return found && !this.ended ? this.core.leader : null;
+  }
+
+  /** A turn that asks the core for something; `holds` is waited for afterwards. */
+  async ask<T>(input: (core: RaftCore, now: number) => T): Promise<T> {
+    let result: T | undefined;
+    this.turn(() => {
+      result = input(this.core, this.platform.now());
     });
+    return result as T;
+  }
+
+  /** Resolves true when `holds` does, which is looked at after every turn; false at the deadline. */
+  until(holds: () => boolean, deadline: number): Promise<boolean> {
+    const waiting = this.conditions.wait(() => this.ended || holds(), deadline);
+    this.armTimer();
+    return waiting.then((done) => done && holds());
   }
 
   /** Resolves when what compactions have dropped is gone from disk here, or at the deadline. */
@@ -194,7 +213,13 @@ export class GroupMember {
     const now = this.platform.now();
     this.turn(() => this.core.tick(now));
     this.room.sweep(now);
-    this.armTimer();
+    this.rearrange();
+  }
+
+  /** Late, twice or for nothing: it only has another look taken. */
+  onAlarm(): void {
+    this.alarms.rung();
+    this.turn(() => this.core.repair(this.platform.now()));
   }
 
   get atRest(): boolean {
@@ -202,7 +227,7 @@ export class GroupMember {
   }
 
   get canServe(): boolean {
-    return this.unknownVersion === null;
+    return this.storage.canServe;
   }
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
@@ -213,6 +238,7 @@ export class GroupMember {
       return;
     }
     this.acquainted.add(from);
+    this.versions.hear(from, envelope.rulesVersion);
     // There is nothing to answer a response with: what it causes travels as calls.
     if (envelope.messages.length > 0) this.stepAll(envelope, from, null);
   }
@@ -220,12 +246,21 @@ export class GroupMember {
   private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId | null): Message[] {
     const route = { from, to: this.self, boot: Number(envelope.boot) };
     const now = this.platform.now();
+    this.versions.hear(from, envelope.rulesVersion);
     return this.turn(() => {
       for (const wire of envelope.messages) {
         const message = fromWire(wire, route);
-        if (message) this.core.step(message, now);
+        if (message) this.core.step(this.receivable(message), now);
       }
     }, replyTo);
+  }
+
+  /** A first chunk that could not be stored now is asked for again later. */
+  private receivable(message: Message): Message {
+    if (message.type !== 'snapshot' || message.cursor !== '') return message;
+    if (message.term < this.core.term || this.storage.canReceive(message.snapshot.id))
+      return message;
+    return { ...message, chunk: null };
   }
 
   /** Every envelope names the group and the target's incarnation (design.md section 4). */
@@ -236,7 +271,9 @@ export class GroupMember {
 
   private encode(to: MemberId, messages: readonly Message[]): Uint8Array {
     const envelope = create(EnvelopeSchema, {
-      protocol: protocolVersion,
+      protocol: this.home.code.protocol,
+      minProtocol: this.home.code.minProtocol,
+      rulesVersion: this.home.code.rules,
       groupId: this.birth.groupId,
       from: toWireMember(this.self),
       to: toWireMember(to),
@@ -249,7 +286,7 @@ export class GroupMember {
 
   /** Returns the messages to `replyTo`; all others are sent. */
   private turn(input: () => void, replyTo: MemberId | null = null): Message[] {
-    if (this.ended) throw new Error('this life of the member has ended');
+    if (this.ended) return [];
     try {
       return this.runTurn(input, replyTo);
     } catch (error) {
@@ -263,35 +300,53 @@ export class GroupMember {
   private runTurn(input: () => void, replyTo: MemberId | null): Message[] {
     input();
     const effects = this.takeEffects();
-    if (effects.lost) throw new Error('the storage of this member has gone back in time');
-    const results = this.write(effects);
+    if (effects.lost) {
+      this.end('lost');
+      return [];
+    }
+    const results = this.carryOut(effects);
     const replies = this.route(effects.messages, replyTo);
     this.answer(effects, results);
-    this.armTimer();
+    if (effects.removed) this.endAfterBurial();
+    else this.rearrange();
     return replies;
   }
 
   /** Two takes: the first may commit what the pipeline waits for, so that the queues can leave. */
   private takeEffects(): Effects {
     const first = this.core.take();
-    if (this.core.role !== 'leader') {
-      this.proposals.failQueue();
-      this.reads.failQueue();
-      return first;
-    }
     const now = this.platform.now();
-    const flushed = [this.flushProposals(now), this.flushReads(now)];
+    const leads = this.core.role === 'leader';
+    if (!leads) this.proposals.failQueue();
+    if (!this.mayRead) this.reads.failQueue();
+    const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
     return flushed.includes(true) ? joinEffects(first, this.core.take()) : first;
+  }
+
+  /** A member that does not lead asks who does; one that doubts it has nobody to ask. */
+  private get mayRead(): boolean {
+    const { core } = this;
+    if (core.role === 'leader') return true;
+    return core.role === 'follower' && !core.isSuspecting && core.leaderHint !== null;
   }
 
   private flushProposals(now: number): boolean {
     const at = this.proposals.leavesAt(this.core.uncommittedEntries, now);
-    if (at === null || now < at) return false;
+    if (at === null || now < at || this.core.isTransferring) return false;
     const batch = this.proposals.takeBatch();
-    const result = this.core.propose(encodeBatch(batch.map(({ command }) => command)), now);
+    const result = this.core.propose(this.encodeCommands(batch), now);
     if (result.ok) this.proposals.track(result.index, result.term, batch);
     else this.proposals.putBack(batch);
     return result.ok;
+  }
+
+  private encodeCommands(batch: readonly Proposal[]): Uint8Array {
+    const { configuration } = this.core;
+    const rules = this.versions.inUse(configuration, this.self, this.storage.rulesFloor);
+    return encodeBatch(
+      batch.map(({ command }) => command),
+      rules,
+    );
   }
 
   private flushReads(now: number): boolean {
@@ -302,68 +357,106 @@ export class GroupMember {
     return true;
   }
 
-  private write(effects: Effects): Map<LogIndex, readonly CommandResult[]> {
-    const results = new Map<LogIndex, readonly CommandResult[]>();
-    const { hardState, truncateFrom, append, committed, messages } = effects;
+  private carryOut(effects: Effects): Results {
+    const { hardState, chunks, openSnapshot, removed } = effects;
     if (hardState?.vote === this.self && hardState.term > this.electionTerm) {
       this.electionTerm = hardState.term;
       this.counters.elections += 1;
     }
-    // A boot number is durable before the first message of its life.
-    const saveBootNow = !this.bootSaved && (messages.length > 0 || append.length > 0);
-    const applying = committed.length > 0 && this.unknownVersion === null;
-    if (!hardState && truncateFrom === null && append.length === 0 && !applying && !saveBootNow)
-      return results;
-    this.platform.transaction(() => {
-      if (saveBootNow) saveBoot(this.platform.sql, this.boot);
-      persist(this.platform.sql, effects);
-      if (applying) this.apply(committed, results);
-    });
-    if (saveBootNow) this.bootSaved = true;
-    this.counters.commits += 1;
+    const bury = removed ? () => this.home.bury(this, 'removed') : null;
+    const results = this.storage.carryOut(effects, bury);
+    this.core.applied(this.machine.appliedIndex);
+    const { canApply } = this.storage;
+    if (canApply !== this.core.canLead) canApply ? this.core.standUp() : this.core.standDown();
+    const installed = chunks.findLast(({ install }) => install)?.install;
+    if (installed) this.proposals.abandon(installed.index);
+    if (openSnapshot && !removed) this.openSnapshot();
     return results;
   }
 
-  private apply(entries: readonly Entry[], results: Map<LogIndex, readonly CommandResult[]>): void {
-    for (const { index, payload } of entries) {
-      const data = payload.type === 'data' ? payload.data : new Uint8Array();
-      const outcome = this.machine.apply(index, data);
-      if (!outcome.ok) {
-        this.unknownVersion = outcome.unknownVersion;
-        this.core.standDown();
-        break;
-      }
-      results.set(index, outcome.results);
-      this.counters.entriesApplied += 1;
-    }
-    this.machine.saveProgress();
-    this.core.applied(this.machine.appliedIndex);
+  private openSnapshot(): void {
+    const term = this.core.termAt(this.machine.appliedIndex);
+    this.core.snapshotOpened(this.storage.openSnapshot(this.platform.randomId(), term));
   }
 
   private route(messages: readonly Message[], replyTo: MemberId | null): Message[] {
     const replies: Message[] = [];
     const others: Message[] = [];
-    for (const message of messages)
-      (message.to === replyTo && isReply(message) ? replies : others).push(message);
+    for (const message of messages) {
+      const filled = this.filled(message);
+      if (filled) (filled.to === replyTo && isReply(filled) ? replies : others).push(filled);
+    }
     if (others.length > 0) this.peers.send(others);
     return replies;
   }
 
-  private answer(effects: Effects, results: Map<LogIndex, readonly CommandResult[]>): void {
+  /** A snapshot message gets its chunk in the turn that sends it; null: it is not open any more. */
+  private filled(message: Message): Message | null {
+    if (message.type !== 'snapshot') return message;
+    const chunk = this.storage.readChunk(message.snapshot.id, message.cursor);
+    return chunk && { ...message, chunk };
+  }
+
+  private answer(effects: Effects, results: Results): void {
     for (const { index, term } of effects.committed)
       this.proposals.settle(index, term, results.get(index) ?? []);
     for (const { id, index } of effects.reads) this.reads.confirm(id, index);
     for (const id of effects.droppedReads) this.reads.drop(id);
     this.reads.settleUpTo(this.machine.appliedIndex);
-    if (this.leaderWaiters.size > 0) for (const settle of [...this.leaderWaiters]) settle();
+    this.conditions.look();
     this.compact();
+    this.cutLog();
+  }
+
+  /** The log is forgotten as far as its size asks for it and nobody needs it. */
+  private cutLog(): void {
+    const wanted = this.storage.wantsCutTo(this.core.firstIndex, this.core.lastIndex);
+    const start = wanted === null ? null : this.core.compactTo(wanted);
+    if (start) this.storage.cutLog(start);
+  }
+
+  /** This member is one no more: nothing of it may be used or seen from now on. */
+  private end(fate: Fate): void {
+    this.platform.transaction(() => this.home.bury(this, fate));
+    this.endAfterBurial();
+  }
+
+  private endAfterBurial(): void {
+    this.stop();
+    this.home.onEnd();
+  }
+
+  /** Whoever waits here is told so; nothing happens here any more. */
+  stop(): void {
+    this.ended = true;
+    this.platform.setTimer(null);
+    this.platform.setAlarm(null);
+    this.proposals.failQueue();
+    this.proposals.abandon();
+    this.reads.abandon();
+    this.conditions.look();
+  }
+
+  /** Those of the preferred places that are voters now. */
+  private preferredMembers(): MemberId[] {
+    const { voters } = this.core.configuration;
+    return this.platform.preferredPlaces.flatMap((place) =>
+      voters.filter((id) => placeOf(id) === place),
+    );
   }
 
   private compact(): void {
     this.compactor.start(() => !this.ended);
   }
 
+  /** Timer and alarm, after whatever has happened. */
+  private rearrange(): void {
+    this.armTimer();
+    this.alarms.arrange({ atRest: this.atRest, needsRepair: this.core.needsRepair });
+  }
+
   private armTimer(): void {
+    if (this.ended) return;
     this.platform.setTimer(this.nextDeadline());
   }
 
@@ -374,8 +467,10 @@ export class GroupMember {
     for (const at of [
       this.core.nextDeadline(),
       this.room.nextDeadline,
-      leads ? this.proposals.leavesAt(this.core.uncommittedEntries, now) : null,
-      leads ? this.reads.leavesAt(now) : null,
+      leads && !this.core.isTransferring
+        ? this.proposals.leavesAt(this.core.uncommittedEntries, now)
+        : null,
+      this.reads.leavesAt(now),
     ])
       if (at !== null && (earliest === null || at < earliest)) earliest = at;
     return earliest;

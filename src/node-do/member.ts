@@ -19,17 +19,28 @@ import {
   BirthRecordSchema,
   type Envelope,
   EnvelopeSchema,
+  type Tombstone,
+  Tombstone_Kind,
+  TombstoneSchema,
 } from '../api/gen/peer_pb.js';
-import { foundingPlaces, protocolVersion } from '../api/limits.ts';
+import { foundingPlaces } from '../api/limits.ts';
 import type { MemberStatus } from '../api/member.ts';
 import { StateMachine } from '../kv/state-machine.ts';
 import { ClientService } from './client.ts';
-import { fromWireConfiguration } from './codec.ts';
+import { fromWireConfiguration, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
-import { GroupMember } from './group-member.ts';
-import { createIdentity, type Identity, loadIdentity, saveBirth } from './identity.ts';
-import { initialize } from './log-store.ts';
-import type { Platform } from './platform.ts';
+import { type Fate, GroupMember, type Home } from './group-member.ts';
+import {
+  createIdentity,
+  type Identity,
+  loadIdentity,
+  memberId,
+  saveBirth,
+  saveIncarnation,
+  saveTombstone,
+} from './identity.ts';
+import { clearLog, initialize, takeOver } from './log-store.ts';
+import { type CodeVersion, type Platform, thisCode } from './platform.ts';
 import { redirect } from './replies.ts';
 import { memberStatus } from './status.ts';
 
@@ -38,15 +49,17 @@ const birthTimeoutMs = 2_000;
 export class Member {
   private readonly platform: Platform;
   private readonly counters: Counters;
+  private readonly code: CodeVersion;
   private identity: Identity | null;
   private group: GroupMember | null = null;
   private service: ClientService | null = null;
   private birthUnderWay: Promise<MemberReply | null> | null = null;
 
   /** Reads a fixed number of rows and writes nothing. */
-  constructor(platform: Platform, counters: Counters) {
+  constructor(platform: Platform, counters: Counters, code: CodeVersion = thisCode) {
     this.platform = platform;
     this.counters = counters;
+    this.code = code;
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
   }
@@ -60,6 +73,7 @@ export class Member {
   private async client(body: Uint8Array): Promise<MemberReply> {
     const request = fromBinary(MemberRequestSchema, body);
     if (!this.service) {
+      if (this.identity?.tombstone) return movedOn(this.identity.tombstone);
       if (this.platform.place !== 1) return redirect({ reason: Redirect_Reason.NOT_BORN });
       const obstacle = await this.bearGroup(request.groupSize);
       if (obstacle) return obstacle;
@@ -73,26 +87,65 @@ export class Member {
   onPeer(body: Uint8Array): Uint8Array {
     this.counters.requestsIn.peer += 1;
     const envelope = fromBinary(EnvelopeSchema, body);
+    // Newer code that this one would misunderstand: silence is something that Raft can deal with.
+    if (envelope.minProtocol > this.code.protocol) return nobody();
     if (!this.group) this.adopt(envelope);
-    if (!this.group?.isForUs(envelope)) return toBinary(EnvelopeSchema, create(EnvelopeSchema));
+    if (!this.group?.isForUs(envelope)) return nobody();
     return this.group.onEnvelope(envelope);
   }
 
   /** Place 1 asks whether this place was ever born. */
   onBirth(): Uint8Array {
     this.counters.requestsIn.birth += 1;
-    const { birth, incarnation } = this.ensureIdentity();
-    const state: BirthAnswer['state'] = birth
-      ? { case: 'record', value: birth }
-      : { case: 'incarnation', value: incarnation };
-    return toBinary(
-      BirthAnswerSchema,
-      create(BirthAnswerSchema, { protocol: protocolVersion, state }),
+    const { birth, incarnation, tombstone } = this.ensureIdentity();
+    const answer = create(BirthAnswerSchema, { protocol: this.code.protocol, fresh: incarnation });
+    if (birth) answer.state = { case: 'record', value: birth };
+    else if (tombstone) answer.state = { case: 'tombstone', value: tombstone };
+    else answer.state = { case: 'incarnation', value: incarnation };
+    return toBinary(BirthAnswerSchema, answer);
+  }
+
+  /**
+   * Begins a new group out of this member alone, by hand, when a quorum is lost for good: all of its
+   * log counts as committed. What it did not hold is lost. False: it belongs to no group.
+   */
+  async recover(): Promise<boolean> {
+    const { group, identity } = this;
+    if (!group || !identity) return false;
+    group.stop();
+    const incarnation = this.platform.randomId();
+    const founding = {
+      voters: [{ place: this.platform.place, incarnation }],
+      outgoing: [],
+      learners: [],
+    };
+    const birth = create(BirthRecordSchema, {
+      groupId: this.platform.randomId(),
+      size: 1,
+      founding,
+    });
+    this.platform.transaction(() => {
+      saveBirth(this.platform.sql, birth);
+      saveIncarnation(this.platform.sql, incarnation);
+      const self = memberId(this.platform.place, incarnation);
+      takeOver(this.platform.sql, { voters: [self], outgoing: [], learners: [] });
+    });
+    this.counters.commits += 1;
+    this.identity = { ...identity, incarnation, birth, boot: group.boot, repairMs: 0 };
+    const leader = await this.join(this.identity, birth).findLeader(
+      0,
+      this.platform.now() + birthTimeoutMs,
     );
+    return leader !== null;
   }
 
   onTimer(): void {
     this.group?.onTimer();
+  }
+
+  onAlarm(): void {
+    this.counters.alarms += 1;
+    this.group?.onAlarm();
   }
 
   status(): MemberStatus {
@@ -115,6 +168,8 @@ export class Member {
     const { birth, to, groupId } = envelope;
     const { identity } = this;
     if (!identity || identity.birth || !birth || birth.groupId !== groupId) return;
+    // The tenant was deleted here: that never yields (consensus-rules.md 3).
+    if (identity.tombstone?.kind === Tombstone_Kind.DELETED) return;
     if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;
     this.begin(identity, birth);
   }
@@ -125,19 +180,63 @@ export class Member {
     if (!founding) throw new Error('a birth record has its founding configuration');
     const { sql } = this.platform;
     this.platform.transaction(() => {
+      // Of a member that was lost: its rows have stayed until now.
+      if (StateMachine.exists(sql)) {
+        clearLog(sql);
+        StateMachine.destroy(sql);
+      }
       saveBirth(sql, birth);
       initialize(sql, fromWireConfiguration(founding));
       StateMachine.create(sql);
     });
     this.counters.commits += 1;
-    this.identity = { ...identity, birth };
+    this.identity = { ...identity, birth, tombstone: null, repairMs: 0 };
     return this.join(this.identity, birth);
   }
 
   private join(identity: Identity, birth: BirthRecord): GroupMember {
-    this.group = new GroupMember(this.platform, this.counters, identity, birth);
-    this.service = new ClientService(this.platform, this.group, this.counters);
+    const { platform, counters, code } = this;
+    const home: Home = {
+      platform,
+      counters,
+      code,
+      bury: (member, fate) => this.bury(member, fate),
+      onEnd: () => this.leave(),
+    };
+    this.group = new GroupMember(home, identity, birth);
+    this.service = new ClientService(platform, this.group, counters);
     return this.group;
+  }
+
+  /** Within the last transaction of a member: the place gives out a fresh incarnation from now on. */
+  private bury(member: GroupMember, fate: Fate): void {
+    if (!this.identity) throw new Error('a member has an identity');
+    const { groupId } = member.birth;
+    const kind = fate === 'lost' ? Tombstone_Kind.LOST : Tombstone_Kind.REMOVED;
+    const members = toWireConfiguration(member.core.configuration);
+    const former = this.identity.incarnation;
+    const tombstone = create(TombstoneSchema, { kind, groupId, members, incarnation: former });
+    const incarnation = this.platform.randomId();
+    saveTombstone(this.platform.sql, tombstone, incarnation);
+    this.identity = { ...this.identity, incarnation, birth: null, tombstone, repairMs: 0 };
+  }
+
+  private leave(): void {
+    this.group = null;
+    this.service = null;
+    if (this.identity?.tombstone?.kind === Tombstone_Kind.REMOVED) void this.discard();
+  }
+
+  /** Of a removed member nothing but the tombstone stays. A turn of its own: it may take a while. */
+  private async discard(): Promise<void> {
+    const { sql } = this.platform;
+    await this.platform.yieldTurn();
+    if (this.group || !StateMachine.exists(sql)) return;
+    this.platform.transaction(() => {
+      clearLog(sql);
+      StateMachine.destroy(sql);
+    });
+    this.counters.commits += 1;
   }
 
   /** Null when the group is born; else what to tell the router. One birth at a time. */
@@ -157,6 +256,7 @@ export class Member {
       const place = others[at] ?? 0;
       // A record anywhere means that this place was wiped: the group lives, without it.
       if (answer?.state.case === 'record') return livingGroup(answer.state.value);
+      if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);
       // Silence might hide a record.
       if (answer?.state.case !== 'incarnation')
         return redirect({ reason: Redirect_Reason.NO_LEADER });
@@ -181,6 +281,19 @@ export class Member {
       return null;
     }
   }
+}
+
+/** The answer to an envelope that is not meant for whoever lives here. */
+function nobody(): Uint8Array {
+  return toBinary(EnvelopeSchema, create(EnvelopeSchema));
+}
+
+/** The group that this place belonged to lives elsewhere. */
+function movedOn({ members }: Tombstone): MemberReply {
+  const places = [...(members?.voters ?? []), ...(members?.learners ?? [])].map(
+    ({ place }) => place,
+  );
+  return redirect({ reason: Redirect_Reason.NOT_BORN, places });
 }
 
 /** This place lost its storage: its group lives elsewhere, and has to add it again. */

@@ -2,6 +2,8 @@
  * What a member needs from where it runs. RaftNode gives it a Durable Object; the simulator gives
  * it virtual time, a modelled output gate and a network that loses messages.
  */
+import { protocolVersion } from '../api/limits.ts';
+import { currentRulesVersion } from '../kv/batch.ts';
 import type { Sql } from '../kv/sql.ts';
 
 export interface Platform {
@@ -9,6 +11,8 @@ export interface Platform {
   /** Number of this member's place, from 1. */
   readonly place: number;
   readonly sql: Sql;
+  /** Places whose voters should lead, best first. */
+  readonly preferredPlaces: readonly number[];
   /** Runs `work` in one SQL transaction; whatever is sent later waits until it is durable. */
   transaction(work: () => void): void;
   /** Bytes that the database takes. */
@@ -21,6 +25,8 @@ export interface Platform {
   randomId(): string;
   /** Calls Member.onTimer at `at`; replaces the earlier timer; null: no timer. */
   setTimer(at: number | null): void;
+  /** Calls Member.onAlarm at `at`, in a later life too; replaces the earlier alarm; null: none. */
+  setAlarm(at: number | null): void;
   /** Lets other events in: resolves in a later turn of the event loop. */
   yieldTurn(): Promise<void>;
   /** One request to another member of this tenant; rejects when no answer came in time. */
@@ -28,5 +34,21 @@ export interface Platform {
   /** Ends this life: nothing it has not made durable may become visible. */
   abort(reason: string): void;
 }
+
+/** What this code understands; members of one group may run different code for a while. */
+export interface CodeVersion {
+  /** Newest rules of the state machine. */
+  readonly rules: number;
+  /** Protocol between members. */
+  readonly protocol: number;
+  /** The oldest protocol that understands what this code sends. */
+  readonly minProtocol: number;
+}
+
+export const thisCode: CodeVersion = {
+  rules: currentRulesVersion,
+  protocol: protocolVersion,
+  minProtocol: protocolVersion,
+};
 
 export type MemberPath = 'client' | 'peer' | 'birth';

@@ -91,6 +91,16 @@ export class Proposals {
     }
   }
 
+  /** This member has ended, or has skipped the entries up to `index`: nobody can say what became
+   * of what was under way. */
+  abandon(index: LogIndex = Number.POSITIVE_INFINITY): void {
+    for (const [at, { proposals }] of [...this.underWay]) {
+      if (at > index) continue;
+      this.underWay.delete(at);
+      for (const proposal of proposals) proposal.settle({ type: 'unknown' });
+    }
+  }
+
   /** This member does not lead: what has not reached the core was certainly not proposed. */
   failQueue(): void {
     this.queueBytes = 0;

@@ -12,7 +12,12 @@ import type { MemberPath, Platform } from './platform.ts';
 export interface RaftNodeEnv {
   readonly RAFT_NODE: DurableObjectNamespace;
   readonly CHAOS?: string;
+  /** Places that should lead, best first: "2,1,3". */
+  readonly PREFERRED_LEADERS?: string;
 }
+
+/** After an alarm that could not be handled. */
+const alarmRetryMs = 60_000;
 
 /** A failed call is Raft's to repeat; the platform's own retries would only hide it. */
 const noRetries: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
@@ -50,6 +55,16 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     return new Response('no such path\n', { status: 404 });
   }
 
+  override alarm(): void {
+    try {
+      this.member.onAlarm();
+    } catch (error) {
+      // A throw here would be retried a few times, then the alarm would be dropped for good.
+      console.error('alarm:', error);
+      this.setAlarm(Date.now() + alarmRetryMs);
+    }
+  }
+
   private platform(name: { tenant: string; place: number }, sql: DurableObjectSql): Platform {
     const { storage } = this.ctx;
     return {
@@ -60,6 +75,8 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       now: () => Date.now(),
       random: () => Math.random(),
       randomId: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
+      preferredPlaces: preferredPlaces(this.env.PREFERRED_LEADERS),
+      setAlarm: (at) => this.setAlarm(at),
       setTimer: (at) => this.setTimer(at),
       yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
       call: (place, path, body, timeoutMs) => this.call(name.tenant, place, path, body, timeoutMs),
@@ -89,6 +106,16 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     );
   }
 
+  /** Not waited for: an alarm that is lost with this life is set again by the next one. */
+  private setAlarm(at: number | null): void {
+    const { storage } = this.ctx;
+    const done =
+      at === null
+        ? storage.deleteAlarm({ allowUnconfirmed: true })
+        : storage.setAlarm(at, { allowUnconfirmed: true });
+    done.catch(() => {});
+  }
+
   private async call(
     tenant: string,
     place: number,
@@ -107,6 +134,13 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     if (!response.ok) throw new Error(`member ${place} answered ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   }
+}
+
+function preferredPlaces(list: string | undefined): number[] {
+  return (list ?? '')
+    .split(',')
+    .map(Number)
+    .filter((place) => Number.isInteger(place) && place > 0);
 }
 
 async function bodyOf(request: Request): Promise<Uint8Array> {

@@ -63,7 +63,19 @@ export class Reads {
     for (const read of reads ?? []) read.settle('notLeader');
   }
 
-  /** This member does not lead: nothing queued can be served here. */
+  get isWaiting(): boolean {
+    return this.queue.length > 0;
+  }
+
+  /** This member has ended. */
+  abandon(): void {
+    this.failQueue();
+    for (const batch of [...this.underWay.keys()]) this.drop(batch);
+    for (const { reads } of this.confirmed.splice(0))
+      for (const read of reads) read.settle('notLeader');
+  }
+
+  /** No leader is known here: nothing queued can be served. */
   failQueue(): void {
     for (const read of this.queue.splice(0)) read.settle('notLeader');
   }

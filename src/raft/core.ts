@@ -41,7 +41,7 @@ import {
 } from './replication.ts';
 import { onSnapshot, onSnapshotReply, snapshotOpened, tendSnapshot } from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
-import { configurationOf, hardStateOf, newState } from './state.ts';
+import { configurationOf, hardStateOf, isSettled, newState } from './state.ts';
 import {
   checkUnreachable,
   onReadReply,
@@ -341,6 +341,16 @@ export class RaftCore {
   }
   get configuration(): Configuration {
     return configurationOf(this.state);
+  }
+  /** The newest configuration is simple and committed: no change is under way. */
+  get isConfigurationSettled(): boolean {
+    return isSettled(this.state);
+  }
+  /** Term of an entry that is in the log, or of the one just before it. */
+  termAt(index: LogIndex): Term {
+    const term = this.state.log.term(index);
+    invariant(term !== undefined, 'the log holds the entry');
+    return term;
   }
   /** A transfer is under way: no proposal is taken. */
   get isTransferring(): boolean {

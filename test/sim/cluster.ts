@@ -20,7 +20,12 @@ import { protocolVersion } from '../../src/api/limits.ts';
 import type { MemberStatus } from '../../src/api/member.ts';
 import { newCounters } from '../../src/node-do/counters.ts';
 import { Member } from '../../src/node-do/member.ts';
-import type { MemberPath, Platform } from '../../src/node-do/platform.ts';
+import {
+  type CodeVersion,
+  type MemberPath,
+  type Platform,
+  thisCode,
+} from '../../src/node-do/platform.ts';
 import { NodeSql } from '../support/node-sql.ts';
 import { type Cancellable, World } from './world.ts';
 
@@ -38,11 +43,16 @@ export interface ClusterOptions {
   readonly latencyMs?: (from: number, to: number) => number;
   /** How long a commit takes to be durable. */
   readonly commitMs?: number;
+  /** The code that a place runs when its next life begins. */
+  readonly codeOf?: (place: number) => CodeVersion;
+  readonly preferredPlaces?: readonly number[];
 }
 
 class Place {
   readonly sql = new NodeSql();
   life: Life | null = null;
+  /** Outlives the lives. */
+  alarm: Cancellable | null = null;
 }
 
 /** One incarnation of the object in memory. */
@@ -56,7 +66,8 @@ class Life {
 
   constructor(cluster: Cluster, place: number, sql: NodeSql) {
     const counters = newCounters();
-    this.member = new Member(platformOf(cluster, place, sql, this), counters);
+    const code = cluster.codeOf(place);
+    this.member = new Member(platformOf(cluster, place, sql, this), counters, code);
   }
 
   end(reason: string): void {
@@ -76,6 +87,8 @@ export class Cluster {
   /** What the responses of calls between members carried, e.g. "1>2 readReply". */
   readonly responses: string[] = [];
   private readonly places = new Map<number, Place>();
+  readonly codeOf: (place: number) => CodeVersion;
+  readonly preferredPlaces: readonly number[];
   private readonly latencyMs: (from: number, to: number) => number;
   readonly commitMs: number;
   /** True: the call is lost. */
@@ -90,6 +103,8 @@ export class Cluster {
     this.size = options.size ?? 3;
     this.latencyMs = options.latencyMs ?? (() => 1);
     this.commitMs = options.commitMs ?? 0;
+    this.codeOf = options.codeOf ?? (() => thisCode);
+    this.preferredPlaces = options.preferredPlaces ?? [];
   }
 
   /** The object of a place: a life begins with its first event, as on the platform. */
@@ -199,6 +214,22 @@ export class Cluster {
     }
   }
 
+  /** At least once, on whatever life there is then. */
+  setAlarm(number: number, at: number | null): void {
+    const place = this.place(number);
+    if (place.alarm) place.alarm.cancelled = true;
+    place.alarm = null;
+    if (at === null) return;
+    place.alarm = this.world.schedule(at - this.world.now, () => {
+      place.alarm = null;
+      this.life(number).member.onAlarm();
+    });
+  }
+
+  hasAlarm(number: number): boolean {
+    return this.place(number).alarm !== null;
+  }
+
   private place(number: number): Place {
     let place = this.places.get(number);
     if (!place) {
@@ -215,6 +246,10 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
     tenant: 'sim',
     place,
     sql,
+    preferredPlaces: cluster.preferredPlaces,
+    setAlarm: (at) => {
+      if (!life.ended) cluster.setAlarm(place, at);
+    },
     transaction: (work) => {
       if (life.ended) throw new Error('an ended life wrote');
       sql.transaction(work);

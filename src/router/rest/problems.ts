@@ -65,6 +65,11 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   Timeout: 'request-timeout',
   DeadlineExceeded: 'request-timeout',
   NotCapable: 'not-ready',
+  MemberUnreachable: 'not-ready',
+  LearnerNotReady: 'not-ready',
+  Unhealthy: 'not-ready',
+  BadMembership: 'bad-request',
+  BadLeaderTransferee: 'bad-request',
 };
 
 const typeBase = 'https://quorate.dev/errors/';

@@ -1,0 +1,119 @@
+/**
+ * Changing the group's membership and leadership on behalf of a client (member.proto).
+ *
+ * Clients speak of places. A place that is no member is asked for the incarnation that it gives out:
+ * only that can be added, and only a message that names it makes the place a member.
+ */
+import { fromBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
+import type { ChangeMembership } from '../api/gen/member_pb.js';
+import { BirthAnswerSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
+import { allMembers, type Configuration } from '../raft/configuration.ts';
+import type { TransferResult } from '../raft/leadership.ts';
+import type { MembershipRefusal } from '../raft/membership.ts';
+import type { MemberId } from '../raft/types.ts';
+import type { GroupMember } from './group-member.ts';
+import { memberId, placeOf } from './identity.ts';
+import type { Platform } from './platform.ts';
+
+const askTimeoutMs = 2_000;
+
+export type ChangeOutcome = 'done' | 'notLeader' | 'unknown' | EtcdErrorName;
+
+const refusals: Record<MembershipRefusal, ChangeOutcome> = {
+  notLeader: 'notLeader',
+  notReady: 'Unhealthy',
+  changeUnderWay: 'Unhealthy',
+  transferUnderWay: 'Unhealthy',
+  invalid: 'BadMembership',
+  noChange: 'done',
+  notLearner: 'LearnerNotReady',
+  learnerBehind: 'LearnerNotReady',
+  cannotApply: 'LearnerNotReady',
+};
+
+const transferRefusals: Record<Exclude<TransferResult, 'ok'>, ChangeOutcome> = {
+  notLeader: 'notLeader',
+  notVoter: 'BadLeaderTransferee',
+  cannotApply: 'BadLeaderTransferee',
+};
+
+export class Membership {
+  private readonly platform: Platform;
+  private readonly group: GroupMember;
+
+  constructor(platform: Platform, group: GroupMember) {
+    this.platform = platform;
+    this.group = group;
+  }
+
+  /** 'done' when the new configuration is committed and simple; 'unknown' if not by the deadline. */
+  async change(wanted: ChangeMembership, deadline: number): Promise<ChangeOutcome> {
+    const { group } = this;
+    const voters = await this.resolve(wanted.voters);
+    const learners = await this.resolve(wanted.learners);
+    if (!voters || !learners) return 'MemberUnreachable';
+    const result = await group.ask((core, now) => core.changeMembership({ voters, learners }, now));
+    if (!result.ok) return refusals[result.reason];
+    const { index, term } = result;
+    const isOver = () => this.isSettledAfter(index) || group.core.term !== term;
+    await group.until(isOver, deadline);
+    return this.isSettledAfter(index) && sameMembers(group.core.configuration, voters, learners)
+      ? 'done'
+      : 'unknown';
+  }
+
+  private isSettledAfter(index: number): boolean {
+    const { core } = this.group;
+    return core.isConfigurationSettled && core.appliedIndex > index;
+  }
+
+  /** 'done' when another member is known to lead. */
+  async transfer(place: number, deadline: number): Promise<ChangeOutcome> {
+    const { group } = this;
+    const to = allMembers(group.core.configuration).find((id) => placeOf(id) === place);
+    if (!to) return 'BadLeaderTransferee';
+    const result = await group.ask((core, now) => core.transferLeader(to, now));
+    if (result !== 'ok') return transferRefusals[result];
+    if (to === group.self) return 'done';
+    const { core } = group;
+    const isOver = () => core.leader === to || !core.isTransferring;
+    await group.until(isOver, deadline);
+    // It campaigns, and has not made itself known yet.
+    if (core.leader !== to)
+      await group.until(() => core.leader === to || core.role === 'leader', deadline);
+    return core.leader === to ? 'done' : 'Timeout';
+  }
+
+  private async resolve(places: readonly number[]): Promise<MemberId[] | null> {
+    const ids = await Promise.all(places.map((place) => this.resolveOne(place)));
+    const known = ids.filter((id) => id !== null);
+    return known.length === ids.length ? known : null;
+  }
+
+  private async resolveOne(place: number): Promise<MemberId | null> {
+    const { core, birth } = this.group;
+    const member = allMembers(core.configuration).find((id) => placeOf(id) === place);
+    if (member) return member;
+    try {
+      const body = await this.platform.call(place, 'birth', new Uint8Array(), askTimeoutMs);
+      const { state, fresh } = fromBinary(BirthAnswerSchema, body);
+      // It was adopted by a change that did not last, or it belongs to somebody else.
+      if (state.case === 'record' && state.value.groupId !== birth.groupId) return null;
+      if (state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED) return null;
+      return fresh === '' ? null : memberId(place, fresh);
+    } catch {
+      return null;
+    }
+  }
+}
+
+function sameMembers(
+  { voters, learners }: Configuration,
+  wantedVoters: readonly MemberId[],
+  wantedLearners: readonly MemberId[],
+): boolean {
+  const includes = (some: readonly MemberId[], others: readonly MemberId[]) =>
+    some.length === others.length && some.every((id) => others.includes(id));
+  return includes(voters, wantedVoters) && includes(learners, wantedLearners);
+}

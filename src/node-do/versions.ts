@@ -1,0 +1,32 @@
+/**
+ * Which rules of the state machine a leader may write: the newest that every member has announced,
+ * and never less than its log has already (design.md section 5, consensus-rules.md 8).
+ */
+import { allMembers, type Configuration } from '../raft/configuration.ts';
+import type { MemberId } from '../raft/types.ts';
+import type { CodeVersion } from './platform.ts';
+
+/** Code that announces nothing knows the first rules. */
+const firstRules = 1;
+
+export class Versions {
+  private readonly code: CodeVersion;
+  /** What each peer has said in this life. */
+  private readonly announced = new Map<MemberId, number>();
+
+  constructor(code: CodeVersion) {
+    this.code = code;
+  }
+
+  hear(from: MemberId, rulesVersion: number): void {
+    this.announced.set(from, Math.max(firstRules, rulesVersion));
+  }
+
+  /** `floor` is the newest version in the log of this member, or applied by it. */
+  inUse(configuration: Configuration, self: MemberId, floor: number): number {
+    let version = this.code.rules;
+    for (const id of allMembers(configuration))
+      if (id !== self) version = Math.min(version, this.announced.get(id) ?? firstRules);
+    return Math.max(version, floor);
+  }
+}
