@@ -87,6 +87,8 @@ function toWireBody(message: Body): WireBodyInit {
           granted: message.granted,
           toBoot: BigInt(message.toBoot),
           requestTerm: BigInt(message.requestTerm),
+          lastIndex: BigInt(message.lastIndex),
+          lastTerm: BigInt(message.lastTerm),
           ...(message.leader === null ? {} : { leader: toWireMember(message.leader) }),
         },
       };
@@ -201,13 +203,15 @@ function fromWireBody(body: WireMessage['body']): Body | null {
       return { type: 'vote', lastIndex, lastTerm, transfer };
     }
     case 'voteReply': {
-      const { pre, granted, toBoot, requestTerm, leader } = body.value;
+      const { pre, granted, toBoot, requestTerm, leader, lastIndex, lastTerm } = body.value;
       return {
         type: pre ? 'preVoteReply' : 'voteReply',
         granted,
         toBoot: Number(toBoot),
         requestTerm: Number(requestTerm),
         leader: leader ? fromWireMember(leader) : null,
+        lastIndex: Number(lastIndex),
+        lastTerm: Number(lastTerm),
       };
     }
     case 'append':

@@ -91,6 +91,7 @@ export class MemberStorage {
     this.platform.transaction(() => {
       // A boot number is durable before the first message of its life.
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
+      if (effects.abandonReception) this.machine.abandonReceive();
       this.receive(effects);
       this.log.persist(effects);
       this.apply(effects.committed, results);
@@ -107,6 +108,7 @@ export class MemberStorage {
     const { hardState, chunks, truncateFrom, append, committed, closeSnapshot } = effects;
     const applies = committed.length > 0 && this.unknownVersion === null;
     const changesLog = truncateFrom !== null || append.length > 0;
+    if (effects.abandonReception) return true;
     return hardState !== null || chunks.length > 0 || changesLog || applies || closeSnapshot;
   }
 

@@ -13,8 +13,8 @@ import { becomeFollower, onPreVote, onVote, onVoteReply, trustedLeader } from '.
 import { answerOldLeader, onAppend } from './follower.ts';
 import {
   handOver,
-  offerToPreferred,
   onTimeoutNow,
+  planOffer,
   pumpTransfer,
   type TransferResult,
   transferLeader,
@@ -249,9 +249,9 @@ export class RaftCore {
     const truncateFrom = state.log.truncatedFrom;
     state.log.truncatedFrom = null;
     const append = state.log.takeUnstable();
+    tendSnapshot(state);
     if (state.role.type === 'leader') append.push(...this.lead(state.role));
     else pumpRemoteReads(state);
-    tendSnapshot(state);
     armLag(state);
     const committed = this.takeCommitted();
     const { messages, reads, droppedReads, chunks, removed } = state;
@@ -259,6 +259,7 @@ export class RaftCore {
       lost: false,
       hardState: state.hardStateChanged ? hardStateOf(state) : null,
       chunks,
+      abandonReception: state.abandonsReception,
       truncateFrom,
       append,
       messages,
@@ -286,8 +287,8 @@ export class RaftCore {
     confirmReads(state, role);
     forgetLeavers(state, role);
     if (leaveOffice(state, role)) return appended;
-    offerToPreferred(state, role);
     pump(state, role);
+    planOffer(state, role);
     pumpTransfer(state, role);
     return appended;
   }
@@ -301,6 +302,7 @@ export class RaftCore {
     state.chunks = [];
     state.wantsSnapshot = false;
     state.closesSnapshot = false;
+    state.abandonsReception = false;
     state.removed = false;
   }
 
@@ -402,6 +404,8 @@ export class RaftCore {
         toBoot: message.boot,
         requestTerm: message.term,
         leader: null,
+        lastIndex: state.log.lastIndex,
+        lastTerm: state.log.lastTerm,
         from: state.self,
         to: message.from,
         boot: state.boot,
@@ -434,8 +438,8 @@ export class RaftCore {
 /** Up to where every follower that answers has the log; one that gets a snapshot needs none of it. */
 function neededByFollowers({ now, settings }: State, role: Leader): LogIndex {
   let least = Number.POSITIVE_INFINITY;
-  for (const { state, match, onRepairList, repliedAt } of role.progress.values()) {
-    const answers = !onRepairList && now - repliedAt < settings.repairAfterMs;
+  for (const { state, match, onRepairList, waitingSince } of role.progress.values()) {
+    const answers = !onRepairList && now - (waitingSince ?? now) < settings.repairAfterMs;
     if (answers && state !== 'snapshot') least = Math.min(least, match);
   }
   return least;

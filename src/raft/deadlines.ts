@@ -2,7 +2,7 @@
  * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
  */
 import { becomeFollower } from './election.ts';
-import { expireTransfer } from './leadership.ts';
+import { expireTransfer, offerLeadership } from './leadership.ts';
 import { remoteReadDeadline, tickRemoteReads } from './remote-reads.ts';
 import {
   checkQuorum,
@@ -43,6 +43,7 @@ function hasOutput(state: State): boolean {
 function leaderDeadline(state: State, role: Leader): number | null {
   let deadline = earliest(role.noticeAt, quorumDeadline(state, role));
   deadline = earliest(deadline, role.transfer?.deadline ?? null);
+  deadline = earliest(deadline, role.offerAt);
   for (const progress of role.progress.values()) {
     deadline = earliest(deadline, progress.retransmitAt);
     const waitsForChunk = progress.state === 'snapshot' && !progress.probeSent;
@@ -74,6 +75,7 @@ export function tick(state: State): void {
     case 'leader':
       retransmit(state, role);
       expireTransfer(state, role);
+      offerLeadership(state, role);
       checkQuorum(state, role);
       return;
     default:
@@ -84,14 +86,13 @@ export function tick(state: State): void {
 /** A round without a result: another one, if anybody still wants a leader. */
 function tickCandidate(state: State, deadline: number): void {
   const { suspicion } = state;
-  if (!suspicion || state.now >= suspicion.until) {
-    state.suspicion = null;
-    becomeFollower(state, state.term, null);
-  } else if (state.now >= deadline) {
-    becomeFollower(state, state.term, null);
-    // The round's own length was drawn at random, so two candidates do not begin again together.
-    campaign(state);
-  }
+  const isWanted = suspicion !== null && state.now < suspicion.until;
+  // Told to campaign by its leader, it has no suspicion, and a round like any other.
+  if (state.now < deadline && (isWanted || suspicion === null)) return;
+  becomeFollower(state, state.term, null);
+  // The round's own length was drawn at random, so two candidates do not begin again together.
+  if (isWanted) campaign(state);
+  else state.suspicion = null;
 }
 
 /** A member with last > commit is not at rest: it has its tail resolved, at growing intervals. */

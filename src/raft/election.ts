@@ -45,6 +45,7 @@ export function startPreVote(state: State): void {
   state.role = {
     type: 'preCandidate',
     votes: new Map([[state.self, true]]),
+    ends: new Map(),
     deadline: state.now + randomElectionTimeout(state),
   };
   state.leader = null;
@@ -66,6 +67,7 @@ export function startElection(state: State, transfer = false): void {
   state.role = {
     type: 'candidate',
     votes: new Map([[state.self, true]]),
+    ends: new Map(),
     deadline: state.now + randomElectionTimeout(state),
   };
   if (decideElection(state)) return;
@@ -91,7 +93,7 @@ function decideElection(state: State): boolean {
       return true;
     case 'won':
       if (role.type === 'preCandidate') startElection(state);
-      else becomeLeader(state);
+      else becomeLeader(state, role);
       return true;
   }
 }
@@ -108,6 +110,7 @@ export function onPreVote(state: State, message: Message & PreVote): void {
     toBoot: message.boot,
     requestTerm: message.term,
     leader: trusted,
+    ...endOf(state),
   });
   // A voter that refuses because it knows better takes the suspicion over (design.md section 6):
   // it checks the leader, and campaigns with its longer log if nobody leads.
@@ -139,7 +142,12 @@ export function onVote(state: State, message: Message & Vote): void {
     toBoot: message.boot,
     requestTerm: message.term,
     leader: state.termLeader,
+    ...endOf(state),
   });
+}
+
+function endOf({ log: { lastIndex, lastTerm } }: State) {
+  return { lastIndex, lastTerm };
 }
 
 export function onVoteReply(state: State, message: Message & VoteReply): void {
@@ -151,6 +159,8 @@ export function onVoteReply(state: State, message: Message & VoteReply): void {
   if (role.type !== kind) return;
   if (!isVoter(configurationOf(state), message.from)) return;
   role.votes.set(message.from, message.granted);
+  if (message.granted)
+    role.ends.set(message.from, { index: message.lastIndex, term: message.lastTerm });
   decideElection(state);
 }
 

@@ -2,6 +2,7 @@
  * A member that follows: it makes its log equal to the leader's (thesis 3.5).
  */
 import { becomeFollower } from './election.ts';
+import { abandonReception } from './snapshots.ts';
 import type { State } from './state.ts';
 import { configurationOf, send, setCommit } from './state.ts';
 import type {
@@ -26,6 +27,7 @@ export function onAppend(state: State, message: Message & Append): void {
     return;
   }
   checkEntries(message);
+  if (state.receiving) abandonReception(state);
   appendNew(state, entries);
   const lastNew = prevIndex + entries.length;
   // Not beyond this message: the tail after it may be another leader's (etcd TestHandleMsgApp).

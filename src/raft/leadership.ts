@@ -65,20 +65,33 @@ function bestHeir(state: State, role: Leader): MemberId | null {
   return best?.id ?? null;
 }
 
-/** A leader that is about to rest offers its place to a complete voter that should have it. */
-export function offerToPreferred(state: State, role: Leader): void {
-  if (state.preferred.length === 0 || role.transfer || !role.awake) return;
-  if (needsQuorum(state, role) || !isSettled(state)) return;
+/** A quiet leader will offer its place to a complete voter that should have it (tick). */
+export function planOffer(state: State, role: Leader): void {
+  if (role.offerAt === null && preferredHeir(state, role) !== null)
+    role.offerAt = state.now + state.settings.offerAfterMs;
+}
+
+/** In tick(), when nothing has happened for a while: a proposal is never refused for an offer. */
+export function offerLeadership(state: State, role: Leader): void {
+  if (role.offerAt === null || state.now < role.offerAt) return;
+  const heir = preferredHeir(state, role);
+  role.offerAt = null;
+  if (heir === null) return;
+  // Once only: if it cannot take the place, asking again and again would not help it.
+  state.offered.add(heir);
+  transferLeader(state, heir);
+}
+
+function preferredHeir(state: State, role: Leader): MemberId | null {
+  if (state.preferred.length === 0 || role.transfer || !role.awake) return null;
+  if (needsQuorum(state, role) || !isSettled(state)) return null;
   for (const id of inOrder(state)) {
-    if (id === state.self) return;
+    if (id === state.self) return null;
     const progress = role.progress.get(id);
-    if (!progress || role.offered.has(id) || !isComplete(state, progress)) continue;
-    if (progress.ackedCommit < state.commit || progress.retransmitAt !== null) continue;
-    role.offered.add(id);
-    transferLeader(state, id);
-    pumpTransfer(state, role);
-    return;
+    if (!progress || state.offered.has(id) || !isComplete(state, progress)) continue;
+    if (progress.ackedCommit >= state.commit && progress.retransmitAt === null) return id;
   }
+  return null;
 }
 
 function isComplete(state: State, progress: Progress): boolean {

@@ -47,7 +47,6 @@ export function changeMembership(state: State, target: Target): MembershipResult
   const { voters, learners } = target;
   const outgoing = configurationOf(state).voters;
   const index = appendConfiguration(state, role, { voters, outgoing, learners });
-  if (role.transfer && !voters.includes(role.transfer.to)) role.transfer = null;
   return { ok: true, index, term: state.term };
 }
 

@@ -42,6 +42,10 @@ export interface Progress {
   repliedAt: Millis;
   /** When the oldest unanswered message was sent; null when all is answered. */
   waitingSince: Millis | null;
+  /** When a message was sent whose reply will tell the round trip; null: none is being timed. */
+  timedAt: Millis | null;
+  /** Round trip to this follower, on the long side; 0: not known yet. */
+  roundTripMs: number;
   /** Doubles with each retransmission without a reply. */
   retransmitMs: number;
   retransmitAt: Millis | null;
@@ -71,6 +75,8 @@ export function newProgress(next: LogIndex, retransmitMs: number): Progress {
     ackedCommit: 0,
     repliedAt: Number.NEGATIVE_INFINITY,
     waitingSince: null,
+    timedAt: null,
+    roundTripMs: 0,
     retransmitMs,
     retransmitAt: null,
     neededSinceSent: false,

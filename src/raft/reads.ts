@@ -6,7 +6,7 @@
  * a delayed, repeated or reordered reply can confirm nothing later (etcd issue 20418).
  */
 import { hasQuorum, isMember, quorumValue } from './configuration.ts';
-import { wake } from './replication.ts';
+import { stopWaiting, wake } from './replication.ts';
 import type { Leader, PendingRead, State } from './state.ts';
 import { configurationOf, isSettled, send } from './state.ts';
 import type { MemberId, Message, ReadRequest } from './types.ts';
@@ -135,7 +135,9 @@ export function onReadRequest(state: State, message: Message & ReadRequest): voi
   // It is not contact (rule 9), but it shows that the sender lives: one that lacks entries gets
   // them at once, at rest or not (rule 10).
   const progress = role.progress.get(message.from);
-  if (progress) progress.onRepairList = false;
+  if (!progress) return;
+  progress.onRepairList = false;
+  if (message.lastIndex < state.log.lastIndex) stopWaiting(state, progress);
 }
 
 /** Never refused for want of room: a busy leader would be taken for none, and suspected by all. */

@@ -11,7 +11,7 @@ import { followConfiguration } from './membership.ts';
 import type { Progress } from './progress.ts';
 import { acknowledge, becomeProbe, becomeSnapshot, refuse } from './progress.ts';
 import { pumpSnapshot } from './snapshots.ts';
-import type { Leader, State } from './state.ts';
+import type { Candidate, Leader, State } from './state.ts';
 import { configurationOf, send, setCommit } from './state.ts';
 import { confirmLeader } from './suspicion.ts';
 import type {
@@ -26,7 +26,7 @@ import type {
 } from './types.ts';
 import { invariant } from './types.ts';
 
-export function becomeLeader(state: State): void {
+export function becomeLeader(state: State, candidate: Candidate): void {
   const { log } = state;
   state.termLeader = state.self;
   state.termLeaderBoot = state.boot;
@@ -35,8 +35,22 @@ export function becomeLeader(state: State): void {
   const role = newLeader(log.lastIndex + 1, true);
   state.role = role;
   followConfiguration(state, role);
+  startFromVotes(state, role, candidate);
   appendOwn(state, role, { type: 'noop' });
   confirmLeader(state, state.self);
+}
+
+/**
+ * A voter said where its log ends. If ours has that entry the voter holds all up to it (Log Matching,
+ * thesis 3.5), and in this term nobody but us can take it away: it needs no probe, so that the first
+ * writes follow the no-op without waiting for its acknowledgement.
+ */
+function startFromVotes(state: State, role: Leader, { ends }: Candidate): void {
+  for (const [id, { index, term }] of ends) {
+    const progress = role.progress.get(id);
+    if (progress && state.log.matches(index, term))
+      acknowledge(progress, index, state.log.start.index);
+  }
 }
 
 /**
@@ -72,7 +86,7 @@ function newLeader(barrier: LogIndex, awake: boolean): Leader {
     quorumSince: null,
     noticeAt: null,
     transfer: null,
-    offered: new Set(),
+    offerAt: null,
   };
 }
 
@@ -97,6 +111,7 @@ export function appendOwn(state: State, role: Leader, payload: Payload): Entry |
 /** Somebody needs this leader: silence ends, and silent followers are tried again. */
 export function wake(state: State, role: Leader): void {
   role.awake = true;
+  role.offerAt = null;
   role.quorumSince ??= state.now;
   for (const progress of role.progress.values()) {
     progress.onRepairList = false;
@@ -151,7 +166,8 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
 }
 
 export function noteReply(state: State, progress: Progress): void {
-  progress.retransmitMs = state.settings.retransmitMs;
+  measureRoundTrip(state, progress);
+  progress.retransmitMs = retransmitBase(state, progress);
   const waits =
     progress.inflight.length > 0 ||
     progress.probeSent ||
@@ -159,6 +175,33 @@ export function noteReply(state: State, progress: Progress): void {
     progress.sentCommit > progress.ackedCommit;
   progress.waitingSince = waits ? state.now : null;
   progress.retransmitAt = waits ? state.now + progress.retransmitMs : null;
+}
+
+/**
+ * From the first sending to the first reply. After a retransmission nobody can say which of the two
+ * was answered, so the estimate grows step by step: a far follower is found out in a few exchanges
+ * (else it gets everything twice), and one that was away for a while is not taken for a far one.
+ */
+function measureRoundTrip(state: State, progress: Progress): void {
+  if (progress.timedAt === null) return;
+  const { roundTripMs } = progress;
+  const cap = Math.max(state.settings.retransmitMs, 2 * roundTripMs);
+  const sample = Math.min(state.now - progress.timedAt, cap);
+  progress.timedAt = null;
+  progress.roundTripMs = sample > roundTripMs ? sample : (7 * roundTripMs + sample) / 8;
+}
+
+function retransmitBase({ settings }: State, { roundTripMs }: Progress): number {
+  const patience = Math.min(2 * roundTripMs, settings.retransmitMaxMs);
+  return Math.max(settings.retransmitMs, Math.ceil(patience));
+}
+
+/** A follower shows that it lives while a retransmission waits for its time: it is due now. */
+export function stopWaiting(state: State, progress: Progress): void {
+  if (progress.retransmitMs <= retransmitBase(state, progress)) return;
+  loseInflight(progress);
+  progress.retransmitAt = null;
+  progress.retransmitMs = retransmitBase(state, progress);
 }
 
 /** A new life of a follower has lost what was under way to the old one; its log is what it was. */
@@ -328,6 +371,7 @@ export function noteSent(state: State, role: Leader, progress: Progress): void {
   role.positionSent = true;
   progress.neededSinceSent = false;
   progress.waitingSince ??= state.now;
+  progress.timedAt ??= state.now;
   progress.retransmitAt ??= state.now + progress.retransmitMs;
 }
 

@@ -98,6 +98,15 @@ export function onSnapshot(state: State, message: Message & Snapshot): void {
   }
 }
 
+/** Appends have come further than the snapshot that was being received. */
+export function abandonReception(state: State): void {
+  state.receiving = null;
+  state.abandonsReception = true;
+  // Its chunks of this very turn are not stored any more.
+  const installed = state.chunks.findLastIndex((chunk) => chunk.install !== null);
+  state.chunks = state.chunks.slice(0, installed + 1);
+}
+
 function install(state: State, { index, term, configuration }: SnapshotMeta): void {
   state.log.reset(index, term);
   // Uncommitted ones went with the log; the newest committed one tells whether we were removed.

@@ -51,6 +51,7 @@ export interface Settings {
   readonly snapshotIdleMs: number;
   readonly promotionLagMax: number;
   readonly membersMax: number;
+  readonly offerAfterMs: number;
 }
 
 export const defaultSettings: Settings = {
@@ -91,6 +92,8 @@ export const defaultSettings: Settings = {
   promotionLagMax: 1_000,
   /** Voters and learners together. */
   membersMax: 16,
+  /** Quiet before a leader offers its place to a preferred voter. */
+  offerAfterMs: 500,
 };
 
 export interface Follower {
@@ -101,6 +104,8 @@ export interface Follower {
 export interface Candidate {
   readonly type: 'preCandidate' | 'candidate';
   readonly votes: Map<MemberId, boolean>;
+  /** Where the logs of those end that have voted for this member. */
+  readonly ends: Map<MemberId, { readonly index: LogIndex; readonly term: Term }>;
   readonly deadline: Millis;
 }
 
@@ -124,8 +129,8 @@ export interface Leader {
   /** When to tell the followers the final commit of a burst; null: nothing to tell. */
   noticeAt: Millis | null;
   transfer: Transfer | null;
-  /** Preferred voters that leadership was offered to: once each in a term and life. */
-  readonly offered: Set<MemberId>;
+  /** When leadership is offered to a preferred voter, if nothing happens until then. */
+  offerAt: Millis | null;
 }
 
 /** Leadership on its way to another voter; no proposals are taken meanwhile (thesis 3.10). */
@@ -221,6 +226,9 @@ export interface State {
   nextRequestId: number;
   /** Who should lead, best first; those not named come after, in the configuration's order. */
   preferred: readonly MemberId[];
+  /** Those that leadership was offered to, once each in a life: members whose orders differ would
+   * pass it around for ever. */
+  readonly offered: Set<MemberId>;
   /** The snapshot that is open for followers, and when something of it was last acknowledged. */
   snapshot: SnapshotMeta | null;
   snapshotTouchedAt: Millis;
@@ -238,6 +246,7 @@ export interface State {
   chunks: ReceivedChunk[];
   wantsSnapshot: boolean;
   closesSnapshot: boolean;
+  abandonsReception: boolean;
   removed: boolean;
 }
 
@@ -273,6 +282,7 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     remoteReads: { queue: [], requests: [], lastSentAt: Number.NEGATIVE_INFINITY },
     nextRequestId: 1,
     preferred: [],
+    offered: new Set(),
     snapshot: bootState.snapshot,
     snapshotTouchedAt: now,
     receiving: bootState.receiving,
@@ -285,6 +295,7 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     chunks: [],
     wantsSnapshot: false,
     closesSnapshot: false,
+    abandonsReception: false,
     removed: false,
   };
 }

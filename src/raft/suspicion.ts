@@ -121,8 +121,11 @@ function checkFailed(state: State): void {
   if (!suspicion || !check) return;
   // Heard of it since the check began: it reaches us, so the others would refuse us anyway.
   const heard = state.leaderContact >= check.deadline - state.settings.checkTimeoutMs;
-  if (heard && state.leader === check.leader) startCheck(state, check.leader, false);
-  else planCampaign(state);
+  if (heard && state.leader === check.leader) {
+    // The same request: the answer to it may be on its way, from further than one timeout.
+    check.deadline = state.now + state.settings.checkTimeoutMs;
+    sendReadRequest(state, check.leader, check.id);
+  } else planCampaign(state);
 }
 
 /** The host could not deliver to `peer`. */

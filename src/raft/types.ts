@@ -63,6 +63,9 @@ export interface VoteReply {
   readonly requestTerm: Term;
   /** With a refusal: the leader that the voter trusts. */
   readonly leader: MemberId | null;
+  /** Where the voter's log ends. */
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
 }
 /** What every message of a leader says besides its business. */
 export interface FromLeader {
@@ -177,6 +180,8 @@ export interface Effects {
   hardState: HardState | null;
   /** Chunks to store, in order, before the log is touched. */
   chunks: ReceivedChunk[];
+  /** What was received of a snapshot is needed no more: appends have come further. */
+  abandonReception: boolean;
   /** Delete the entries from this index on, before appending. */
   truncateFrom: LogIndex | null;
   append: Entry[];

@@ -14,6 +14,7 @@ export function writes(effects: Effects, life: { readonly bootSaved: boolean }):
     chunks.length > 0 ||
     openSnapshot ||
     closeSnapshot ||
+    effects.abandonReception ||
     lost ||
     removed ||
     savesBoot

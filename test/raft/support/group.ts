@@ -93,7 +93,7 @@ export class Group extends Network {
     this.latencyMs = options.latencyMs ?? 0;
     this.random = options.random ?? new Random(options.seed ?? 1);
     for (const id of this.ids) {
-      this.storages.set(id, startingStorage(this.configuration, options.start?.[id] ?? {}));
+      this.storages.set(id, startingStorage(this.configuration, options.start?.[id] ?? {}, id));
       this.begin(id);
     }
   }
@@ -282,7 +282,7 @@ export class Group extends Network {
   join(name: string): void {
     const id = name as MemberId;
     this.ids.push(id);
-    const storage = startingStorage(this.configuration, {});
+    const storage = startingStorage(this.configuration, {}, id);
     storage.isAdopted = false;
     this.storages.set(id, storage);
     this.begin(id);

@@ -61,6 +61,8 @@ export function voteReply(route: Route, fields: Partial<VoteReply> = {}): Messag
     toBoot: 1,
     requestTerm: route.term,
     leader: null,
+    lastIndex: 0,
+    lastTerm: 0,
     ...fields,
   };
 }

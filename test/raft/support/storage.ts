@@ -47,8 +47,11 @@ export class Storage implements LogReader {
   /** The test has taken it back in time. */
   wentBack = false;
   private snapshots = 0;
+  /** Makes the ids of snapshots unique in a group. */
+  private readonly name: string;
 
-  constructor(founding: Configuration) {
+  constructor(founding: Configuration, name = '') {
+    this.name = name;
     this.configurations = [{ index: 0, configuration: founding }];
   }
 
@@ -75,8 +78,9 @@ export class Storage implements LogReader {
     return result;
   }
 
-  persist({ hardState, chunks, truncateFrom, append }: Effects): void {
+  persist({ hardState, chunks, abandonReception, truncateFrom, append }: Effects): void {
     if (hardState) this.hardState = hardState;
+    if (abandonReception) this.receiving = null;
     for (const chunk of chunks) this.receive(chunk);
     if (truncateFrom !== null) {
       this.log.length = truncateFrom - 1 - this.start.index;
@@ -121,7 +125,7 @@ export class Storage implements LogReader {
     const term = this.term(index);
     if (!configuration || term === undefined) throw new Error(`no snapshot at ${index}`);
     this.snapshots += 1;
-    this.snapshot = { id: `s${this.snapshots}`, index, term, configuration };
+    this.snapshot = { id: `${this.name}${this.snapshots}`, index, term, configuration };
     return this.snapshot;
   }
 
@@ -166,8 +170,8 @@ export class Storage implements LogReader {
   }
 }
 
-export function startingStorage(configuration: Configuration, start: Start): Storage {
-  const storage = new Storage(configuration);
+export function startingStorage(configuration: Configuration, start: Start, name: string): Storage {
+  const storage = new Storage(configuration, name);
   const { terms = [], vote = null, termLeader = null, termLeaderBoot = 1, applied = 0 } = start;
   storage.log = terms.map((term, at) => entry(at + 1, term));
   storage.hardState = {
