@@ -134,7 +134,8 @@ export class Chaos {
     if (random.next() < 0.2) this.tickZombie();
     const at = group.core(id).nextDeadline();
     this.trace(`now ${group.now}, ${id} waits for ${at}`);
-    if (at !== null && at <= group.now) group.tick(id);
+    // A timer of an earlier deadline fires too, and for nothing.
+    if ((at !== null && at <= group.now) || random.next() < 0.2) group.tick(id);
   }
 
   private tickZombie(): void {
@@ -195,9 +196,12 @@ export class Chaos {
       this.trace(`repair at ${id}`);
       group.repair(id);
     } else {
-      const order = [...group.ids].sort(() => random.next() - 0.5);
-      this.trace(`prefer ${order.join('')}`);
-      for (const id of group.ids) group.core(id).preferLeaders(order);
+      // Each its own order: during a deploy they may differ.
+      for (const id of group.ids) {
+        const order = [...group.ids].sort(() => random.next() - 0.5);
+        this.trace(`${id} prefers ${order.join('')}`);
+        group.core(id).preferLeaders(order);
+      }
     }
   }
 
