@@ -14,6 +14,7 @@ const unitFolders = [
   'architecture',
   'bench',
   'conformance',
+  'explore',
   'kv',
   'raft',
   'router',
