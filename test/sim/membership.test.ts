@@ -1,0 +1,340 @@
+/** Members that are added, promoted, removed, wiped, lost and recovered, as clients see it. */
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import type { MemberReply } from '../../src/api/gen/member_pb.js';
+import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
+import { StateMachine } from '../../src/kv/state-machine.ts';
+import { Cluster } from './cluster.ts';
+import { get, messageKinds, persist, put, putOp } from './support.ts';
+
+async function born(size: 1 | 3 | 5 = 3): Promise<Cluster> {
+  const cluster = new Cluster({ size });
+  await put(cluster, 1, 'a', '1');
+  await cluster.world.pass(1_000);
+  cluster.traffic.length = 0;
+  cluster.responses.length = 0;
+  return cluster;
+}
+
+async function change(
+  cluster: Cluster,
+  place: number,
+  voters: number[],
+  learners: number[] = [],
+): Promise<MemberReply['outcome']> {
+  const value = create(ChangeMembershipSchema, { voters, learners });
+  const reply = await cluster.world.settle(
+    cluster.ask(place, { case: 'changeMembership', value }, { timeoutMs: 10_000 }),
+  );
+  await cluster.world.pass(1_000);
+  return reply.outcome;
+}
+
+/** Adds places as learners, then makes `voters` the voters. */
+async function reshape(cluster: Cluster, leader: number, voters: number[]): Promise<void> {
+  const present = cluster.status(leader).voters;
+  const fresh = voters.filter((place) => !present.includes(place));
+  if (fresh.length > 0)
+    expect(await change(cluster, leader, [...present], fresh)).toMatchObject({ case: 'response' });
+  expect(await change(cluster, leader, voters)).toMatchObject({ case: 'response' });
+}
+
+function hashAt(cluster: Cluster, place: number): string {
+  const pages = StateMachine.open(cluster.sql(place)).logicalHash();
+  for (;;) {
+    const step = pages.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Everything of a place but its identity row. */
+function rowsAt(cluster: Cluster, place: number): number {
+  const tables = cluster
+    .sql(place)
+    .all("SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'raft_identity'");
+  return tables.reduce((sum, [name]) => {
+    const row = cluster.sql(place).first(`SELECT count(*) FROM ${name}`);
+    return sum + Number(row?.[0] ?? 0);
+  }, 0);
+}
+
+describe('a group', () => {
+  it('grows from one to five and shrinks to one, and every member holds what was written', async () => {
+    const cluster = await born(1);
+    await reshape(cluster, 1, [1, 2, 3]);
+    await put(cluster, 1, 'a', '2');
+    await reshape(cluster, 1, [1, 2, 3, 4, 5]);
+    await put(cluster, 1, 'a', '3');
+    await cluster.world.pass(1_000);
+    const hashes = [1, 2, 3, 4, 5].map((place) => hashAt(cluster, place));
+    expect(new Set(hashes).size).toBe(1);
+    await reshape(cluster, 1, [1]);
+    await put(cluster, 1, 'a', '4');
+    expect(await get(cluster, 1, 'a')).toBe('4');
+    expect(cluster.status(1)).toMatchObject({ voters: [1], learners: [], term: 1 });
+    expect([2, 3, 4, 5].map((place) => cluster.status(place).born)).toEqual(Array(4).fill(false));
+    await cluster.world.pass(60_000);
+    expect(cluster.world.isQuiet).toBe(true);
+  });
+
+  it('replaces all of its members at once, its leader too', async () => {
+    const cluster = await born();
+    expect(await change(cluster, 1, [1, 2, 3], [4, 5, 6])).toMatchObject({ case: 'response' });
+    expect(await change(cluster, 1, [4, 5, 6])).toMatchObject({ case: 'response' });
+    const leader = cluster.leader() ?? 0;
+    expect([4, 5, 6]).toContain(leader);
+    await put(cluster, leader, 'a', '2');
+    expect(cluster.status(1).born).toBe(false);
+    // A router that still knows the old places finds the new ones.
+    const reply = await cluster.world.settle(cluster.ask(1, putOp('a', '3')));
+    expect(reply.outcome).toMatchObject({ case: 'redirect', value: { places: [4, 5, 6] } });
+  });
+
+  it('takes one change at a time, and says so', async () => {
+    const cluster = await born();
+    cluster.drop = ({ path, to }) => path === 'peer' && to === 3;
+    cluster.drop = ({ path, from }) => path === 'peer' && from === 1;
+    const first = cluster.ask(
+      1,
+      { case: 'changeMembership', value: create(ChangeMembershipSchema, { voters: [1, 2] }) },
+      { timeoutMs: 400 },
+    );
+    await cluster.world.pass(50);
+    expect(await change(cluster, 1, [1, 3])).toMatchObject({
+      case: 'failure',
+      value: { error: 'Unhealthy' },
+    });
+    expect((await cluster.world.settle(first)).outcome).toMatchObject({
+      case: 'failure',
+      value: { outcomeUnknown: true },
+    });
+  });
+
+  it('promotes no learner that lacks the log, and none that it cannot reach', async () => {
+    const cluster = await born();
+    expect(await change(cluster, 1, [1, 2, 3, 4])).toMatchObject({
+      case: 'failure',
+      value: { error: 'LearnerNotReady' },
+    });
+    cluster.drop = ({ to }) => to === 4;
+    expect(await change(cluster, 1, [1, 2, 3], [4])).toMatchObject({
+      case: 'failure',
+      value: { error: 'MemberUnreachable' },
+    });
+    expect(cluster.status(1).learners).toEqual([]);
+  });
+});
+
+describe('a removed place', () => {
+  it('keeps a tombstone and nothing else, forbids a second birth, and can be added again', async () => {
+    const cluster = await born();
+    const { incarnation } = cluster.status(3);
+    await reshape(cluster, 1, [1, 2]);
+    await cluster.world.pass(1_000);
+    expect(cluster.status(3)).toMatchObject({ born: false, role: 'unborn' });
+    expect(rowsAt(cluster, 3)).toBe(0);
+    cluster.wipe(1);
+    const reply = await cluster.world.settle(cluster.ask(1, putOp('a', '2'), { groupSize: 1 }));
+    expect(reply.outcome.case).toBe('redirect');
+    // The tombstone yields to the incarnation that it gives out, and only to that.
+    await persist(cluster, putOp('a', '3'), [2]).catch(() => null);
+    expect(cluster.status(3).incarnation).not.toBe(incarnation);
+  });
+
+  it('that is added again holds everything, as another member', async () => {
+    const cluster = await born();
+    await reshape(cluster, 1, [1, 2]);
+    await put(cluster, 1, 'a', '2');
+    await reshape(cluster, 1, [1, 2, 3]);
+    await put(cluster, 1, 'a', '3');
+    await cluster.world.pass(1_000);
+    expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
+    expect(cluster.status(3)).toMatchObject({ born: true, role: 'follower' });
+  });
+
+  it('that slept through its removal learns it when somebody asks it', async () => {
+    const cluster = await born();
+    cluster.drop = ({ to }) => to === 3;
+    await reshape(cluster, 1, [1, 2]);
+    await cluster.world.pass(60_000);
+    cluster.drop = () => false;
+    const asked = cluster.ask(3, putOp('a', '2'), { suspectTerm: 0n, timeoutMs: 3_000 });
+    await cluster.world.settle(asked).catch(() => null);
+    await cluster.world.pass(5_000);
+    expect(cluster.status(3).born).toBe(false);
+    expect(cluster.status(1)).toMatchObject({ role: 'leader', term: 1 });
+  });
+});
+
+describe('a wiped place', () => {
+  it('votes for nobody, and is a member again once it is removed and added', async () => {
+    const cluster = await born();
+    cluster.wipe(3);
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(30_000);
+    expect(cluster.status(3).born).toBe(false);
+    await reshape(cluster, 1, [1, 2]);
+    await reshape(cluster, 1, [1, 2, 3]);
+    await put(cluster, 1, 'a', '3');
+    await cluster.world.pass(1_000);
+    expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
+  });
+});
+
+describe('leadership', () => {
+  it('goes to the place that is asked for, and no write is lost or refused for long', async () => {
+    const cluster = await born();
+    const transfer = cluster.ask(1, { case: 'transferLeader', value: 2 });
+    const write = cluster.ask(1, putOp('a', '2'));
+    expect((await cluster.world.settle(transfer)).outcome.case).toBe('response');
+    const outcome = (await cluster.world.settle(write)).outcome;
+    expect(['response', 'redirect']).toContain(outcome.case);
+    expect(cluster.leader()).toBe(2);
+    await put(cluster, 2, 'a', '3');
+    expect(cluster.status(2).term).toBe(2);
+  });
+
+  it('goes to the preferred place in a quiet moment', async () => {
+    const cluster = new Cluster({ preferredPlaces: [3, 2, 1] });
+    await put(cluster, 1, 'a', '1');
+    await cluster.world.pass(5_000);
+    expect(cluster.leader()).toBe(3);
+    await put(cluster, 3, 'a', '2');
+    expect(cluster.status(3).term).toBe(2);
+  });
+
+  it('goes to no learner and no stranger', async () => {
+    const cluster = await born();
+    await change(cluster, 1, [1, 2, 3], [4]);
+    for (const place of [4, 7]) {
+      const reply = await cluster.world.settle(
+        cluster.ask(1, { case: 'transferLeader', value: place }),
+      );
+      expect(reply.outcome).toMatchObject({
+        case: 'failure',
+        value: { error: 'BadLeaderTransferee' },
+      });
+    }
+  });
+});
+
+describe('a read at a member that does not lead', () => {
+  it('is one request to the leader and its answer, in a group of three', async () => {
+    const cluster = await born();
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(1_000);
+    cluster.traffic.length = 0;
+    cluster.responses.length = 0;
+    expect(await get(cluster, 2, 'a', { readHere: true })).toBe('2');
+    expect(messageKinds(cluster.traffic)).toEqual(['2>1 readRequest']);
+    expect(cluster.responses).toEqual(['1>2 readReply']);
+  });
+
+  it('sees every write that was acknowledged before, at learners too', async () => {
+    const cluster = await born();
+    await change(cluster, 1, [1, 2, 3], [4]);
+    for (let n = 0; n < 20; n += 1) {
+      await put(cluster, 1, 'a', `${n}`);
+      for (const place of [2, 3, 4])
+        expect(await get(cluster, place, 'a', { readHere: true })).toBe(`${n}`);
+    }
+  });
+
+  it('of many clients shares requests', async () => {
+    const cluster = await born();
+    const reads = Array.from({ length: 50 }, () => get(cluster, 2, 'a', { readHere: true }));
+    expect(new Set(await Promise.all(reads))).toEqual(new Set(['1']));
+    expect(messageKinds(cluster.traffic).length).toBeLessThan(10);
+  });
+
+  it('is not served by one that cannot reach the leader', async () => {
+    const cluster = await born();
+    cluster.drop = ({ from, to }) => from === 2 && to === 1;
+    const reply = await cluster.world.settle(
+      cluster.ask(2, { case: 'ping', value: {} as never }, { readHere: true, timeoutMs: 3_000 }),
+    );
+    expect(reply.outcome.case).not.toBe('response');
+  });
+});
+
+describe('a follower that lacks more than the log holds', () => {
+  const value = 'x'.repeat(1_000_000);
+
+  /** Place 3 is away while more is written than the log keeps. */
+  async function groupWithout3(): Promise<Cluster> {
+    const cluster = await born();
+    cluster.drop = ({ to, from }) => to === 3 || from === 3;
+    for (let n = 0; n < 24; n += 1) await put(cluster, 1, `k${n}`, value);
+    await cluster.world.pass(60_000);
+    // The log is cut when it has grown by a few entries more, and the silent one is not waited for.
+    for (let n = 0; n < 16; n += 1) await put(cluster, 1, `l${n}`, 'x');
+    expect(cluster.status(1).firstIndex).toBeGreaterThan(1);
+    await cluster.world.pass(60_000);
+    cluster.drop = () => false;
+    cluster.traffic.length = 0;
+    return cluster;
+  }
+
+  it('gets the state in chunks while writes go on, and then the log', async () => {
+    const cluster = await groupWithout3();
+    for (let n = 0; n < 30; n += 1) {
+      await put(cluster, 1, `m${n}`, `${n}`);
+      await cluster.world.pass(20);
+    }
+    await cluster.world.pass(5_000);
+    expect(messageKinds(cluster.traffic)).toContain('1>3 snapshot');
+    expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
+    expect(cluster.status(3).appliedIndex).toBe(cluster.status(1).appliedIndex);
+    await cluster.world.pass(60_000);
+    expect(cluster.world.isQuiet).toBe(true);
+  });
+
+  it('goes on where it was when sender and receiver are evicted in the middle', async () => {
+    const cluster = await groupWithout3();
+    await put(cluster, 1, 'b', '1');
+    await cluster.world.pass(20);
+    const chunks = () =>
+      messageKinds(cluster.traffic).filter((kind) => kind === '1>3 snapshot').length;
+    const before = chunks();
+    expect(before).toBeGreaterThan(2);
+    cluster.end(3);
+    await cluster.world.pass(5);
+    cluster.end(1);
+    await put(cluster, 1, 'b', '2');
+    await cluster.world.pass(10_000);
+    expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
+    // 24 values of 1 MB in chunks of at most one value each, and a few asked for again.
+    expect(chunks()).toBeLessThan(50);
+  });
+});
+
+describe('a quorum that is lost for good', () => {
+  it('is left by hand: one survivor goes on with all that it holds, as another group', async () => {
+    const cluster = await born();
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(1_000);
+    const { groupId } = cluster.status(2);
+    cluster.wipe(1);
+    cluster.wipe(3);
+    expect(await cluster.world.settle(cluster.life(2).member.recover())).toBe(true);
+    expect(cluster.status(2)).toMatchObject({ role: 'leader', voters: [2] });
+    expect(cluster.status(2).groupId).not.toBe(groupId);
+    expect(await get(cluster, 2, 'a')).toBe('2');
+    await reshape(cluster, 2, [1, 2, 3]);
+    await put(cluster, 2, 'a', '3');
+    await cluster.world.pass(1_000);
+    expect(hashAt(cluster, 1)).toBe(hashAt(cluster, 2));
+  });
+
+  it('does not come back: the old group’s other members are not heard by the new one', async () => {
+    const cluster = await born();
+    const { groupId } = cluster.status(1);
+    expect(await cluster.world.settle(cluster.life(2).member.recover())).toBe(true);
+    await put(cluster, 2, 'a', 'new');
+    // 1 and 3 still are a quorum of the old group; nothing of it reaches 2.
+    await persist(cluster, putOp('a', 'old'), [1, 3]);
+    await cluster.world.pass(30_000);
+    expect(await get(cluster, 2, 'a')).toBe('new');
+    expect(cluster.status(3).groupId).toBe(groupId);
+  });
+});
