@@ -93,6 +93,8 @@ const voteReply = {
   toBoot: count,
   requestTerm: count,
   leader: nullable(member),
+  lastIndex: count,
+  lastTerm: count,
 };
 /** Logs are never compacted here, so nothing asks for a snapshot. */
 const noSnapshot: Codec<never> = {
@@ -169,6 +171,7 @@ const deadline = time(never);
 
 const candidate = {
   votes: byMember(flag),
+  ends: byMember(record({ index: count, term: count })),
   deadline,
 };
 
@@ -189,6 +192,9 @@ const progress = record<Progress>({
   // CheckQuorum looks back for one election timeout; only compaction looks further.
   repliedAt: time(settings.electionTimeoutMs),
   waitingSince: nullable(time(settings.repairAfterMs)),
+  // The wait for a retransmission does not grow here, so the round trip makes no difference.
+  timedAt: given<number | null>(null),
+  roundTripMs: given<number>(0),
   retransmitMs: always(
     () => settings.retransmitMs,
     (value) => value === settings.retransmitMs,
@@ -220,7 +226,7 @@ const leader = record<Leader>({
   quorumSince: nullable(time(settings.electionTimeoutMs)),
   noticeAt: nullable(deadline),
   transfer: nullable(record<Transfer>({ to: member, deadline, sent: flag })),
-  offered: memberSet,
+  offerAt: nullable(deadline),
 });
 
 const role = union<Role>({
@@ -236,6 +242,7 @@ const suspicion = record<Suspicion>({
   campaignAt: nullable(deadline),
   campaigns: count,
   hintsFollowed: count,
+  isAskedAsVoter: flag,
 });
 
 const remoteReads = record<RemoteReads>({
@@ -353,6 +360,7 @@ const stateFields: { readonly [Key in keyof State]-?: Codec<State[Key]> } = {
     () => [],
     (value) => value.length === 0,
   ),
+  offered: memberSet,
   snapshot: nothing(),
   snapshotTouchedAt: given<number>(0),
   receiving: nothing(),
@@ -365,6 +373,7 @@ const stateFields: { readonly [Key in keyof State]-?: Codec<State[Key]> } = {
   chunks: none(),
   wantsSnapshot: notSet(),
   closesSnapshot: notSet(),
+  abandonsReception: notSet(),
   removed: notSet(),
 };
 
