@@ -11,6 +11,7 @@ import { armLag, needsRepair, nextDeadline, repair, tick } from './deadlines.ts'
 import { noEffects } from './effects.ts';
 import { becomeFollower, onPreVote, onVote, onVoteReply, trustedLeader } from './election.ts';
 import { answerOldLeader, onAppend } from './follower.ts';
+import { appendOwn, resumeLeader } from './leader.ts';
 import {
   handOver,
   onTimeoutNow,
@@ -30,15 +31,8 @@ import {
 } from './membership.ts';
 import { confirmReads, onReadRequest, startLocalRead } from './reads.ts';
 import { pumpRemoteReads, remoteReadsUnreachable, startRemoteRead } from './remote-reads.ts';
-import {
-  advanceCommit,
-  appendOwn,
-  onAppendReply,
-  peerUnreachable,
-  pump,
-  restartProgress,
-  resumeLeader,
-} from './replication.ts';
+import { advanceCommit, onAppendReply, pump } from './replication.ts';
+import { peerUnreachable, restartProgress } from './retransmission.ts';
 import { onSnapshot, onSnapshotReply, snapshotOpened, tendSnapshot } from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
 import { configurationOf, hardStateOf, isSettled, newState } from './state.ts';

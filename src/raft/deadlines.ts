@@ -1,17 +1,14 @@
 /**
  * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
  */
+
+import { checkQuorum, quorumDeadline } from './check-quorum.ts';
 import { becomeFollower } from './election.ts';
+import { wake } from './leader.ts';
 import { expireTransfer, offerLeadership } from './leadership.ts';
 import { remoteReadDeadline, tickRemoteReads } from './remote-reads.ts';
-import {
-  checkQuorum,
-  positionWanted,
-  quorumDeadline,
-  retransmit,
-  roundAt,
-  wake,
-} from './replication.ts';
+import { positionWanted, roundAt } from './replication.ts';
+import { retransmit } from './retransmission.ts';
 import type { Leader, State } from './state.ts';
 import { randomElectionTimeout } from './state.ts';
 import { campaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';

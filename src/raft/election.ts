@@ -5,9 +5,9 @@
  * voter that hears its leader does not help to depose it.
  */
 import { isVoter, voteOutcome } from './configuration.ts';
+import { becomeLeader, showLeadership } from './leader.ts';
 import { failReads } from './reads.ts';
 import { dropRemoteReads } from './remote-reads.ts';
-import { becomeLeader, showLeadership } from './replication.ts';
 import type { State } from './state.ts';
 import {
   configurationOf,

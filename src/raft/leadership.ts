@@ -5,10 +5,12 @@
  * The target campaigns at once, without PreVote, and its votes say so: that the old leader is alive
  * is no reason to refuse (canonical/raft issue 203).
  */
+
+import { needsQuorum } from './check-quorum.ts';
 import { isVoter } from './configuration.ts';
 import { becomeFollower, startElection } from './election.ts';
+import { wake } from './leader.ts';
 import type { Progress } from './progress.ts';
-import { needsQuorum, wake } from './replication.ts';
 import type { Leader, State } from './state.ts';
 import { configurationOf, isSettled, mayCampaign, rankOf, send } from './state.ts';
 import type { MemberId, Message, TimeoutNow } from './types.ts';

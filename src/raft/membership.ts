@@ -6,9 +6,9 @@
  * correction of the single-server change, 2015).
  */
 import { allMembers, type Configuration, isJoint, isMember, isVoter } from './configuration.ts';
+import { appendOwn } from './leader.ts';
 import { handOver } from './leadership.ts';
 import { newProgress } from './progress.ts';
-import { appendOwn } from './replication.ts';
 import type { Leader, State } from './state.ts';
 import { configurationOf, isSettled } from './state.ts';
 import type { LogIndex, MemberId, Term } from './types.ts';

@@ -6,7 +6,8 @@
  * a delayed, repeated or reordered reply can confirm nothing later (etcd issue 20418).
  */
 import { hasQuorum, isMember, quorumValue } from './configuration.ts';
-import { stopWaiting, wake } from './replication.ts';
+import { wake } from './leader.ts';
+import { stopWaiting } from './retransmission.ts';
 import type { Leader, PendingRead, State } from './state.ts';
 import { configurationOf, isSettled, send } from './state.ts';
 import type { MemberId, Message, ReadRequest } from './types.ts';

@@ -4,7 +4,8 @@
  */
 import { acceptLeader, answerLeader, refuseLostLeader } from './follower.ts';
 import type { Progress } from './progress.ts';
-import { fromLeader, noteReply, noteSent } from './replication.ts';
+import { fromLeader } from './replication.ts';
+import { noteReply, noteSent } from './retransmission.ts';
 import type { Leader, State } from './state.ts';
 import { send, setCommit } from './state.ts';
 import type { MemberId, Message, Snapshot, SnapshotMeta, SnapshotReply } from './types.ts';

@@ -7,9 +7,9 @@
  */
 import { isMember } from './configuration.ts';
 import { startPreVote } from './election.ts';
+import { showLeadership } from './leader.ts';
 import { startMembersRead } from './reads.ts';
 import { learnCommit, sendReadRequest, takeReadReply } from './remote-reads.ts';
-import { showLeadership } from './replication.ts';
 import type { State, Suspicion } from './state.ts';
 import {
   configurationOf,

@@ -1,0 +1,26 @@
+/**
+ * CheckQuorum (thesis 6.2): a leader with work that hears of no quorum steps down, so that whoever
+ * waits here learns of it, and a partial partition leaves no leader that cannot write in office.
+ */
+import { quorumValue } from './configuration.ts';
+import { becomeFollower } from './election.ts';
+import { configurationOf, type Leader, type State } from './state.ts';
+
+export function needsQuorum(state: State, role: Leader): boolean {
+  return state.commit < state.log.lastIndex || role.pendingReads.length > 0;
+}
+
+/** CheckQuorum: when a leader with work has heard of no quorum for this long, it steps down. */
+export function quorumDeadline(state: State, role: Leader): number | null {
+  if (role.quorumSince === null || !needsQuorum(state, role)) return null;
+  // Only replies to its own messages are contact (consensus-rules.md 9).
+  const contact = quorumValue(configurationOf(state), (id) =>
+    id === state.self ? state.now : (role.progress.get(id)?.repliedAt ?? Number.NEGATIVE_INFINITY),
+  );
+  return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;
+}
+
+export function checkQuorum(state: State, role: Leader): void {
+  const deadline = quorumDeadline(state, role);
+  if (deadline !== null && state.now >= deadline) becomeFollower(state, state.term, null);
+}
