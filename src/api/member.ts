@@ -14,6 +14,8 @@ export const memberPaths = {
   birth: 'http://member/birth',
   /** Router to member: empty -> MemberStatus as JSON. */
   status: 'http://member/status',
+  /** Router to member, by hand: the id of the group that is given up -> that of the new one. */
+  recover: 'http://member/recover',
   /** Only when CHAOS is "true": `?do=abort`. (Eviction is the runtime's: src/router/chaos.ts.) */
   chaos: 'http://member/chaos',
 } as const;

@@ -107,11 +107,12 @@ export class Member {
 
   /**
    * Begins a new group out of this member alone, by hand, when a quorum is lost for good: all of its
-   * log counts as committed. What it did not hold is lost. False: it belongs to no group.
+   * log counts as committed. What it did not hold is lost. Gives the id of the new group; null: this is
+   * no member of the group that is to be given up.
    */
-  async recover(): Promise<boolean> {
+  async recover(givenUp: string): Promise<string | null> {
     const { group, identity } = this;
-    if (!group || !identity) return false;
+    if (!group || !identity || group.birth.groupId !== givenUp) return null;
     group.stop();
     const incarnation = this.platform.randomId();
     const founding = {
@@ -132,11 +133,9 @@ export class Member {
     });
     this.counters.commits += 1;
     this.identity = { ...identity, incarnation, birth, boot: group.boot, repairMs: 0 };
-    const leader = await this.join(this.identity, birth).findLeader(
-      0,
-      this.platform.now() + birthTimeoutMs,
-    );
-    return leader !== null;
+    const deadline = this.platform.now() + birthTimeoutMs;
+    await this.join(this.identity, birth).findLeader(0, deadline);
+    return birth.groupId;
   }
 
   onTimer(): void {

@@ -47,6 +47,10 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         return bytes(this.member.onPeer(await bodyOf(request)));
       case memberPaths.birth:
         return bytes(this.member.onBirth());
+      case memberPaths.recover: {
+        const groupId = await this.member.recover(await request.text());
+        return groupId === null ? new Response(null, { status: 412 }) : new Response(groupId);
+      }
       case memberPaths.status:
         return Response.json(this.member.status());
     }

@@ -316,7 +316,8 @@ describe('a quorum that is lost for good', () => {
     const { groupId } = cluster.status(2);
     cluster.wipe(1);
     cluster.wipe(3);
-    expect(await cluster.world.settle(cluster.life(2).member.recover())).toBe(true);
+    const recovered = cluster.life(2).member.recover(groupId ?? '');
+    expect(await cluster.world.settle(recovered)).toBe(cluster.status(2).groupId);
     expect(cluster.status(2)).toMatchObject({ role: 'leader', voters: [2] });
     expect(cluster.status(2).groupId).not.toBe(groupId);
     expect(await get(cluster, 2, 'a')).toBe('2');
@@ -329,7 +330,9 @@ describe('a quorum that is lost for good', () => {
   it('does not come back: the old group’s other members are not heard by the new one', async () => {
     const cluster = await born();
     const { groupId } = cluster.status(1);
-    expect(await cluster.world.settle(cluster.life(2).member.recover())).toBe(true);
+    const { member } = cluster.life(2);
+    expect(await cluster.world.settle(member.recover('another'))).toBe(null);
+    expect(await cluster.world.settle(member.recover(groupId ?? ''))).not.toBe(null);
     await put(cluster, 2, 'a', 'new');
     // 1 and 3 still are a quorum of the old group; nothing of it reaches 2.
     await persist(cluster, putOp('a', 'old'), [1, 3]);

@@ -4,14 +4,16 @@
 
 import type { RouterEnv } from '../env.ts';
 import { groupStatus } from '../members/status.ts';
-import { startCall } from './call.ts';
+import { readJson } from './body.ts';
+import { type Call, startCall } from './call.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
 import { list, listParams } from './list.ts';
+import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } from './members.ts';
 import { Params } from './params.ts';
 import { problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
 import { runTxn, txnParams } from './txn.ts';
-import { readTxnBody } from './txn-body.ts';
+import { txnSchema } from './txn-schema.ts';
 import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
 
 const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
@@ -30,6 +32,12 @@ export async function serveRest(
         return serveKey(request, env, tenant, null);
       case '/v1/status':
         return serveStatus(request, env, tenant);
+      case '/v1/members':
+        return serveAdmin(request, env, tenant, 'PUT', putMembers);
+      case '/v1/leader':
+        return serveAdmin(request, env, tenant, 'POST', moveLeader);
+      case '/v1/recover':
+        return serveAdmin(request, env, tenant, 'POST', recoverGroup);
       case '/v1/txn':
         return serveTxn(request, env, tenant);
       default:
@@ -95,7 +103,19 @@ async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promi
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
   const params = new Params(request, txnParams);
   const call = startCall(request, env, tenant, params.timeoutMs());
-  return runTxn(call, await readTxnBody(call));
+  return runTxn(call, await readJson(call, txnSchema));
+}
+
+function serveAdmin(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  method: 'PUT' | 'POST',
+  serve: (call: Call) => Promise<Response>,
+): Response | Promise<Response> {
+  if (request.method !== method) return methodNotAllowed(request, `${method}, OPTIONS`);
+  const params = new Params(request, memberParams);
+  return serve(startCall(request, env, tenant, params.timeoutMs() ?? memberTimeoutMs));
 }
 
 function namesKey(request: Request): boolean {

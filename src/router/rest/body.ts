@@ -1,5 +1,5 @@
 /**
- * The body of POST /v1/txn: read within its bounds, then validated. Whatever its Content-Type says
+ * A body in JSON: read within its bounds, then validated. Whatever its Content-Type says
  * it is taken as JSON, as /v3 does, so that `curl -d` works as it stands.
  */
 import * as v from 'valibot';
@@ -8,13 +8,15 @@ import { BadJson, decodeText } from '../etcd/json-text.ts';
 import { readBody } from '../http/body.ts';
 import type { Call } from './call.ts';
 import { Refusal } from './problems.ts';
-import { type TxnBody, txnSchema } from './txn-schema.ts';
 
 /** Base64 in JSON makes a third more of the largest message. */
 const bodyBytesMax = 2 * maxMessageBytes;
 
-export async function readTxnBody(call: Call): Promise<TxnBody> {
-  const result = v.safeParse(txnSchema, parse(await readText(call)));
+export async function readJson<Output>(
+  call: Call,
+  schema: v.GenericSchema<unknown, Output>,
+): Promise<Output> {
+  const result = v.safeParse(schema, parse(await readText(call)));
   if (result.success) return result.output;
   const [issue] = result.issues;
   const at = v.getDotPath(issue);
