@@ -180,6 +180,10 @@ export class GroupMember {
     return found && !this.ended ? this.core.leader : null;
   }
 
+  askLeader(leader: MemberId): void {
+    this.turn(() => this.core.askLeader(leader, this.platform.now()));
+  }
+
   /** A turn that asks the core for something; `holds` is waited for afterwards. */
   async ask<T>(input: (core: RaftCore, now: number) => T): Promise<T> {
     let result: T | undefined;

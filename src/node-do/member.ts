@@ -15,6 +15,7 @@ import {
 import {
   type BirthAnswer,
   BirthAnswerSchema,
+  BirthQuestionSchema,
   type BirthRecord,
   BirthRecordSchema,
   type Envelope,
@@ -27,7 +28,7 @@ import { foundingPlaces } from '../api/limits.ts';
 import type { MemberStatus } from '../api/member.ts';
 import { StateMachine } from '../kv/state-machine.ts';
 import { ClientService } from './client.ts';
-import { fromWireConfiguration, toWireConfiguration } from './codec.ts';
+import { fromWireConfiguration, fromWireMember, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
 import { type Fate, GroupMember, type Home } from './group-member.ts';
 import {
@@ -94,9 +95,13 @@ export class Member {
     return this.group.onEnvelope(envelope);
   }
 
-  /** Place 1 asks whether this place was ever born. */
-  onBirth(): Uint8Array {
+  /** Place 1, or a leader, asks whether this place was ever born: BirthQuestion, BirthAnswer. */
+  onBirth(body: Uint8Array): Uint8Array {
     this.counters.requestsIn.birth += 1;
+    const { groupId, leader } = fromBinary(BirthQuestionSchema, body);
+    // A leader that would add this place does not count it as a member.
+    if (leader && this.group?.birth.groupId === groupId)
+      this.group.askLeader(fromWireMember(leader));
     const { birth, incarnation, tombstone } = this.ensureIdentity();
     const answer = create(BirthAnswerSchema, { protocol: this.code.protocol, fresh: incarnation });
     if (birth) answer.state = { case: 'record', value: birth };

@@ -4,19 +4,23 @@
  * Clients speak of places. A place that is no member is asked for the incarnation that it gives out:
  * only that can be added, and only a message that names it makes the place a member.
  */
-import { fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { ChangeMembership } from '../api/gen/member_pb.js';
-import { BirthAnswerSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
+import { BirthAnswerSchema, BirthQuestionSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
 import { allMembers, type Configuration } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
 import type { MembershipRefusal } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
+import { toWireMember } from './codec.ts';
 import type { GroupMember } from './group-member.ts';
 import { memberId, placeOf } from './identity.ts';
 import type { Platform } from './platform.ts';
 
 const askTimeoutMs = 2_000;
+/** A place that has yet to learn that it was removed is asked again. */
+const askAttempts = 4;
+const askAgainMs = 500;
 
 export type ChangeOutcome = 'done' | 'notLeader' | 'unknown' | EtcdErrorName;
 
@@ -92,18 +96,33 @@ export class Membership {
   }
 
   private async resolveOne(place: number): Promise<MemberId | null> {
-    const { core, birth } = this.group;
+    const { core, birth, self } = this.group;
     const member = allMembers(core.configuration).find((id) => placeOf(id) === place);
     if (member) return member;
+    const question = { groupId: birth.groupId, leader: toWireMember(self) };
+    const body = toBinary(BirthQuestionSchema, create(BirthQuestionSchema, question));
+    for (let attempt = 0; attempt < askAttempts; attempt += 1) {
+      const answer = await this.askPlace(place, body);
+      if (answer === 'other') return null;
+      if (answer !== 'former') return memberId(place, answer);
+      // It slept through its removal, and is asking us about it now. A removed incarnation is never
+      // added again: what it finds in the log would tell it that it is removed.
+      await this.group.until(() => false, this.platform.now() + askAgainMs);
+    }
+    return null;
+  }
+
+  /** The fresh incarnation; 'former': a member of this group, as far as it knows. */
+  private async askPlace(place: number, body: Uint8Array): Promise<string> {
     try {
-      const body = await this.platform.call(place, 'birth', new Uint8Array(), askTimeoutMs);
-      const { state, fresh } = fromBinary(BirthAnswerSchema, body);
-      // It was adopted by a change that did not last, or it belongs to somebody else.
-      if (state.case === 'record' && state.value.groupId !== birth.groupId) return null;
-      if (state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED) return null;
-      return fresh === '' ? null : memberId(place, fresh);
+      const answer = await this.platform.call(place, 'birth', body, askTimeoutMs);
+      const { state, fresh } = fromBinary(BirthAnswerSchema, answer);
+      if (state.case === 'record')
+        return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';
+      const isDeleted = state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED;
+      return isDeleted || fresh === '' ? 'other' : fresh;
     } catch {
-      return null;
+      return 'other';
     }
   }
 }

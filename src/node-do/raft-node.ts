@@ -46,7 +46,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       case memberPaths.peer:
         return bytes(this.member.onPeer(await bodyOf(request)));
       case memberPaths.birth:
-        return bytes(this.member.onBirth());
+        return bytes(this.member.onBirth(await bodyOf(request)));
       case memberPaths.recover: {
         const groupId = await this.member.recover(await request.text());
         return groupId === null ? new Response(null, { status: 412 }) : new Response(groupId);

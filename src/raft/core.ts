@@ -37,6 +37,7 @@ import { onSnapshot, onSnapshotReply, snapshotOpened, tendSnapshot } from './sna
 import type { CoreConfig, Leader, State } from './state.ts';
 import { configurationOf, hardStateOf, isSettled, newState } from './state.ts';
 import {
+  askLeader,
   checkUnreachable,
   onReadReply,
   onSuspicion,
@@ -202,6 +203,12 @@ export class RaftCore {
     // Whatever the term: who asks again has not been helped by the leader known here either.
     invariant(term >= 0, 'a term is not negative');
     suspect(state);
+  }
+
+  /** `leader` says that it leads and that this member is none: have it confirmed. */
+  askLeader(leader: MemberId, now: Millis): void {
+    this.advance(now);
+    if (this.state.role.type === 'follower') askLeader(this.state, leader);
   }
 
   /** The host could not deliver to `peer`, or got no answer in time. */

@@ -351,13 +351,14 @@ export function setCommit(state: State, index: LogIndex): boolean {
  * Only the newest committed configuration and what may still be rolled back is kept. Passing one
  * that no longer names this member, although the one before it did, means that it is removed: a
  * new member that reads an old log meets configurations without itself, but none with it before.
+ * One that is named again further on has acknowledged that perhaps, and stays.
  */
 function forgetOldConfigurations(state: State): void {
   const { configurations, commit, self } = state;
   for (let next = configurations[1]; next && next.index <= commit; next = configurations[1]) {
     const before = configurations.shift();
-    if (before && isMember(before.configuration, self) && !isMember(next.configuration, self))
-      state.removed = true;
+    const isNamed = configurations.some(({ configuration }) => isMember(configuration, self));
+    if (before && isMember(before.configuration, self) && !isNamed) state.removed = true;
   }
 }
 

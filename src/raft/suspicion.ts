@@ -51,6 +51,13 @@ export function suspect(state: State): void {
   else planCampaign(state);
 }
 
+/** Whatever is known here: the answer is believed only if a quorum confirms it. */
+export function askLeader(state: State, leader: MemberId): void {
+  if (leader === state.self) return;
+  suspect(state);
+  startCheck(state, leader, false);
+}
+
 function startCheck(state: State, leader: MemberId, repeated: boolean): void {
   if (!state.suspicion) return;
   const id = state.nextRequestId;

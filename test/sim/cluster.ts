@@ -210,7 +210,7 @@ export class Cluster {
       case 'peer':
         return life.member.onPeer(body);
       case 'birth':
-        return life.member.onBirth();
+        return life.member.onBirth(body);
     }
   }
 

@@ -166,6 +166,23 @@ describe('a removed place', () => {
   });
 });
 
+describe('a place that slept through its removal', () => {
+  it('can be added again: asked for its incarnation, it asks back and learns that it is out', async () => {
+    const cluster = await born();
+    cluster.drop = ({ to }) => to === 3;
+    await reshape(cluster, 1, [1, 2]);
+    await cluster.world.pass(60_000);
+    const { incarnation } = cluster.status(3);
+    cluster.drop = () => false;
+    await reshape(cluster, 1, [1, 2, 3]);
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(1_000);
+    expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
+    expect(cluster.status(3).incarnation).not.toBe(incarnation);
+    expect(cluster.status(1).term).toBe(1);
+  });
+});
+
 describe('a wiped place', () => {
   it('votes for nobody, and is a member again once it is removed and added', async () => {
     const cluster = await born();
