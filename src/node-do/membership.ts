@@ -10,7 +10,7 @@ import type { ChangeMembership } from '../api/gen/member_pb.js';
 import { BirthAnswerSchema, BirthQuestionSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
 import { allMembers, type Configuration } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
-import type { MembershipRefusal } from '../raft/membership.ts';
+import type { MembershipRefusal, Target } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
 import { toWireMember } from './codec.ts';
 import type { GroupMember } from './group-member.ts';
@@ -18,9 +18,9 @@ import { memberId, placeOf } from './identity.ts';
 import type { Platform } from './platform.ts';
 
 const askTimeoutMs = 2_000;
-/** A place that has yet to learn that it was removed is asked again. */
-const askAttempts = 4;
-const askAgainMs = 500;
+/** A place that has yet to learn that it was removed, or a learner that lacks the log. */
+const askAttempts = 8;
+const askAgainMs = 250;
 
 export type ChangeOutcome = 'done' | 'notLeader' | 'unknown' | EtcdErrorName;
 
@@ -57,14 +57,36 @@ export class Membership {
     const voters = await this.resolve(wanted.voters);
     const learners = await this.resolve(wanted.learners);
     if (!voters || !learners) return 'MemberUnreachable';
-    const result = await group.ask((core, now) => core.changeMembership({ voters, learners }, now));
+    const target = { voters, learners };
+    if (!wanted.stepwise) return this.changeTo(target, deadline);
+    const present = group.core.configuration;
+    const fresh = voters.filter((id) => !allMembers(present).includes(id));
+    if (fresh.length > 0) {
+      const joined = { voters: present.voters, learners: [...present.learners, ...fresh] };
+      const outcome = await this.changeTo(joined, deadline);
+      if (outcome !== 'done') return outcome;
+    }
+    for (;;) {
+      const outcome = await this.changeTo(target, deadline);
+      if (outcome !== 'LearnerNotReady' || this.platform.now() + askAgainMs > deadline)
+        return outcome;
+      await this.pause();
+    }
+  }
+
+  private async changeTo(target: Target, deadline: number): Promise<ChangeOutcome> {
+    const { group } = this;
+    const result = await group.ask((core, now) => core.changeMembership(target, now));
     if (!result.ok) return refusals[result.reason];
     const { index, term } = result;
     const isOver = () => this.isSettledAfter(index) || group.core.term !== term;
     await group.until(isOver, deadline);
-    return this.isSettledAfter(index) && sameMembers(group.core.configuration, voters, learners)
-      ? 'done'
-      : 'unknown';
+    const isDone = this.isSettledAfter(index) && sameMembers(group.core.configuration, target);
+    return isDone ? 'done' : 'unknown';
+  }
+
+  private async pause(): Promise<void> {
+    await this.group.until(() => false, this.platform.now() + askAgainMs);
   }
 
   private isSettledAfter(index: number): boolean {
@@ -107,7 +129,7 @@ export class Membership {
       if (answer !== 'former') return memberId(place, answer);
       // It slept through its removal, and is asking us about it now. A removed incarnation is never
       // added again: what it finds in the log would tell it that it is removed.
-      await this.group.until(() => false, this.platform.now() + askAgainMs);
+      await this.pause();
     }
     return null;
   }
@@ -127,12 +149,8 @@ export class Membership {
   }
 }
 
-function sameMembers(
-  { voters, learners }: Configuration,
-  wantedVoters: readonly MemberId[],
-  wantedLearners: readonly MemberId[],
-): boolean {
+function sameMembers({ voters, learners }: Configuration, wanted: Target): boolean {
   const includes = (some: readonly MemberId[], others: readonly MemberId[]) =>
     some.length === others.length && some.every((id) => others.includes(id));
-  return includes(voters, wantedVoters) && includes(learners, wantedLearners);
+  return includes(voters, wanted.voters) && includes(learners, wanted.learners);
 }

@@ -29,7 +29,7 @@ const recoverBody = v.strictObject({ place, group: v.pipe(v.string(), v.regex(/^
 /** The whole membership that is wanted: 200 when it is committed. */
 export async function putMembers(call: Call): Promise<Response> {
   const { voters, learners } = await readJson(call, membersBody);
-  const value = create(ChangeMembershipSchema, { voters, learners });
+  const value = create(ChangeMembershipSchema, { voters, learners, stepwise: true });
   const plan = { kind: 'write', op: { case: 'changeMembership', value } } as const;
   const data = await ask(call, plan, RangeResponseSchema);
   return data instanceof Response ? data : json({ voters, learners }, data.headers);
