@@ -19,7 +19,7 @@ import {
   send,
   trustsLeader,
 } from './state.ts';
-import type { LogIndex, MemberId, Message, ReadReply } from './types.ts';
+import type { MemberId, Message, ReadReply } from './types.ts';
 
 /** A refusal may name another leader; following such hints may not go in circles for ever. */
 const hintsMax = 2;
@@ -147,7 +147,7 @@ export function checkUnreachable(state: State, peer: MemberId): void {
 export function onReadReply(state: State, message: Message & ReadReply): void {
   // The reply must echo this life and this very request (consensus-rules.md 10).
   if (message.toBoot !== state.boot) return;
-  if (message.removed && !isNamedAfter(state, message.index)) state.removed = true;
+  if (message.removed && !isNamedAfter(state, message)) state.removed = true;
   if (takeReadReply(state, message)) return;
   const { suspicion } = state;
   const check = suspicion?.check;
@@ -159,9 +159,17 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
   }
 }
 
-/** The log names this member again, behind what a late reply knows of. */
-function isNamedAfter({ configurations, self }: State, index: LogIndex): boolean {
-  return configurations.some((one) => one.index > index && isMember(one.configuration, self));
+/**
+ * The log names this member behind what the reply knows of: it may have been added again since. Not
+ * by an entry of an older term than the committed one before it: that one no leader has any more.
+ */
+function isNamedAfter({ configurations, self, log }: State, reply: ReadReply): boolean {
+  return configurations.some(
+    (one) =>
+      one.index > reply.index &&
+      (log.term(one.index) ?? 0) >= reply.indexTerm &&
+      isMember(one.configuration, self),
+  );
 }
 
 /** It says itself that it does not lead; perhaps it knows who does. */
@@ -178,7 +186,6 @@ function checkRefused(state: State, suspicion: Suspicion, hint: MemberId | null)
 export function confirmLeader(state: State, leader: MemberId): void {
   state.suspicion = null;
   state.leader = leader;
-  state.lagAttempts = 0;
 }
 
 export function suspicionDeadline(state: State): number | null {
