@@ -414,6 +414,7 @@ export class GroupMember {
 
   /** The log is forgotten as far as its size asks for it and nobody needs it. */
   private cutLog(): void {
+    if (this.storage.isSnapshotTooOld(this.core.lastIndex)) this.core.giveUpSnapshot();
     const wanted = this.storage.wantsCutTo(this.core.firstIndex, this.core.lastIndex);
     const start = wanted === null ? null : this.core.compactTo(wanted);
     if (start) this.storage.cutLog(start);

@@ -27,6 +27,9 @@ export type Results = ReadonlyMap<LogIndex, readonly CommandResult[]>;
 /** A chunk is read, sent and stored within one turn on each side. */
 const chunkBytesMax = 256 * 1024;
 
+/** A snapshot behind which the log has grown by so much is given up. */
+const logAfterSnapshotMax = 256 * 1024 * 1024;
+
 /** The log is cut back to what is to be kept when it has twice as much. */
 const keptEntries = 2_048;
 const keptBytes = 8 * 1024 * 1024;
@@ -181,6 +184,13 @@ export class MemberStorage {
   private closeSnapshot(): void {
     this.machine.closeSnapshot();
     this.log.forgetSnapshot();
+  }
+
+  /** The log after an open snapshot stays, and so do old versions: bounded, as its age is. */
+  isSnapshotTooOld(lastIndex: LogIndex): boolean {
+    const { snapshot } = this.machine;
+    if (!snapshot || lastIndex < this.cutCheckedAt + entriesPerCheck) return false;
+    return this.log.bytesAfter(snapshot.appliedIndex) > logAfterSnapshotMax;
   }
 
   /** null: the snapshot is not open any more. */

@@ -33,7 +33,13 @@ import { confirmReads, onReadRequest, startLocalRead } from './reads.ts';
 import { pumpRemoteReads, remoteReadsUnreachable, startRemoteRead } from './remote-reads.ts';
 import { advanceCommit, onAppendReply, pump } from './replication.ts';
 import { peerUnreachable, restartProgress } from './retransmission.ts';
-import { onSnapshot, onSnapshotReply, snapshotOpened, tendSnapshot } from './snapshots.ts';
+import {
+  giveUpSnapshot,
+  onSnapshot,
+  onSnapshotReply,
+  snapshotOpened,
+  tendSnapshot,
+} from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
 import { configurationOf, hardStateOf, isSettled, newState } from './state.ts';
 import {
@@ -168,6 +174,11 @@ export class RaftCore {
   /** The host has opened the snapshot that Effects.openSnapshot asked for. */
   snapshotOpened(snapshot: SnapshotMeta): void {
     snapshotOpened(this.state, snapshot);
+  }
+
+  /** The open snapshot holds up too much: it is given up, and another one opened if need be. */
+  giveUpSnapshot(): void {
+    giveUpSnapshot(this.state);
   }
 
   /**

@@ -63,7 +63,11 @@ export function tendSnapshot(state: State): void {
     role.type === 'leader' &&
     [...role.progress.values()].some(({ state }) => state !== 'replicate');
   const idle = state.now - state.snapshotTouchedAt >= state.settings.snapshotIdleMs;
-  if (needed && !idle) return;
+  if (!needed || idle) giveUpSnapshot(state);
+}
+
+export function giveUpSnapshot(state: State): void {
+  if (!state.snapshot) return;
   state.snapshot = null;
   state.closesSnapshot = true;
 }
