@@ -1,0 +1,122 @@
+/**
+ * Who looks for a mutant, cheapest first: the tests that fit, random schedules of the core, then
+ * whole folders of tests.
+ *
+ * A find is a failed assertion or a broken invariant. No find: a test that ran out of time, a program
+ * that had to be killed, a file that did not load, a crash of the engine's making (TypeError and its
+ * like), since any nonsense in the source would bring those forth.
+ */
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { executedMark, type Mutant } from './mutant.ts';
+import { runProgram } from './program.ts';
+import type { Sandbox } from './sandbox.ts';
+
+export interface Found {
+  /** Null: none of the tests that were run. */
+  readonly test: string | null;
+  /** Random schedules until one broke; null: none did, or there are none for this file. */
+  readonly seeds: number | null;
+  readonly executed: boolean;
+}
+
+const testRunMs = 150_000;
+const randomRunMs = 90_000;
+/** By rules, whose tests are named "rule 5: ...". */
+const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts'];
+
+interface Look {
+  readonly files: readonly string[];
+  readonly project?: 'unit' | 'workerd';
+  /** Only the tests whose full name matches. */
+  readonly named?: string;
+}
+
+export async function find(sandbox: Sandbox, mutant: Mutant, seedsMax: number): Promise<Found> {
+  let executed = false;
+  let test: string | null = null;
+  for (const look of looks(sandbox, mutant)) {
+    if (look.files.length === 0) continue;
+    const run = await runTests(sandbox, look);
+    executed ||= run.executed;
+    test = run.failed;
+    if (test !== null) break;
+  }
+  if (!mutant.file.startsWith('src/raft/')) return { test, seeds: null, executed };
+  const run = await runRandom(sandbox, seedsMax);
+  return { test, seeds: run.seeds, executed: executed || run.executed };
+}
+
+function looks(sandbox: Sandbox, { file, rule, hint }: Mutant): Look[] {
+  if (rule !== undefined) {
+    const files = ruleFiles.filter((path) => existsSync(join(sandbox.root, path)));
+    // Whatever else might find it: the rule has to have its scenario.
+    return [{ files, named: `rule ${rule}:` }];
+  }
+  const first = { files: hint ?? [] };
+  const scenarios = { files: ['test/raft/scenarios/scenarios.test.ts'] };
+  const raft = { files: testsIn(sandbox, 'test/raft') };
+  const sim = { files: testsIn(sandbox, 'test/sim') };
+  if (file.startsWith('src/raft/')) return [first, raft, scenarios, sim];
+  if (file.startsWith('src/router/')) return [first, { files: testsIn(sandbox, 'test/router') }];
+  return [first, sim, { files: testsIn(sandbox, 'test/node-do'), project: 'workerd' }];
+}
+
+/** Without the random schedules, which are counted by themselves. */
+function testsIn(sandbox: Sandbox, folder: string): string[] {
+  return readdirSync(join(sandbox.root, folder))
+    .filter((name) => name.endsWith('.test.ts') && name !== 'random.test.ts')
+    .map((name) => `${folder}/${name}`);
+}
+
+interface Report {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
+
+async function runTests(
+  sandbox: Sandbox,
+  { files, project = 'unit', named }: Look,
+): Promise<{ failed: string | null; executed: boolean }> {
+  const reportPath = join(sandbox.root, 'report.json');
+  rmSync(reportPath, { force: true });
+  const args = ['run', `--project=${project}`, '--reporter=json', `--outputFile=${reportPath}`];
+  args.push('--bail=1', '--disable-console-intercept=true', '--cache=false', '--maxWorkers=1');
+  args.push('--fsModuleCache=false');
+  if (named !== undefined) args.push(`--testNamePattern=${named}`);
+  const program = join(sandbox.root, 'node_modules/.bin/vitest');
+  const { output } = await runProgram(program, [...args, ...files], sandbox.root, testRunMs);
+  const executed = output.includes(executedMark);
+  if (!existsSync(reportPath)) return { failed: null, executed };
+  const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { fullName, status, failureMessages } of assertionResults) {
+      if (status !== 'failed' || !failureMessages.some(isFind)) continue;
+      const path = name.slice(sandbox.root.length + 1);
+      return { failed: `${path.replace(/^test\/|\.test\.ts$/g, '')}: ${fullName}`, executed };
+    }
+  }
+  return { failed: null, executed };
+}
+
+function isFind(message: string): boolean {
+  return !/^(TypeError|RangeError|ReferenceError|SyntaxError)\b|timed out/.test(message);
+}
+
+async function runRandom(
+  sandbox: Sandbox,
+  seedsMax: number,
+): Promise<{ seeds: number | null; executed: boolean }> {
+  const program = process.execPath;
+  const args = ['test/mutants/random.ts', `${seedsMax}`];
+  const { output } = await runProgram(program, args, sandbox.root, randomRunMs);
+  const broken = /^seed (\d+): (.*)$/m.exec(output);
+  const seeds = broken && isFind(broken[2] ?? '') ? Number(broken[1]) : null;
+  return { seeds, executed: output.includes(executedMark) };
+}

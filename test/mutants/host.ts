@@ -1,0 +1,1 @@
+import { inFile, type Mutant } from "./mutant.ts"; export const hostMutants: readonly Mutant[] = [];

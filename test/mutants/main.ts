@@ -1,0 +1,66 @@
+/**
+ * `npm run mutants`: makes every bug of the catalogue in a copy of the project, one at a time, and
+ * prints who found it. Ends with 1 if nobody found one, or if its line was never executed.
+ *
+ *   --list          the names, and what they stand for
+ *   --only a,b      these only (a name or the beginning of names)
+ *   --seeds 500     random schedules of the core that are tried at most
+ *   --workers 2     mutants at a time
+ */
+import { parseArgs } from 'node:util';
+import { mutants } from './catalogue.ts';
+import { find } from './finders.ts';
+import type { Mutant } from './mutant.ts';
+import { isGood, type Row, summary, table } from './report.ts';
+import { Sandbox } from './sandbox.ts';
+
+const { values } = parseArgs({
+  options: {
+    list: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    seeds: { type: 'string', default: '500' },
+    workers: { type: 'string', default: '2' },
+  },
+});
+
+async function run(chosen: readonly Mutant[]): Promise<Row[]> {
+  const startedMs = performance.now();
+  const sandboxes = Array.from({ length: Number(values.workers) }, () => new Sandbox());
+  try {
+    const errors = (await sandboxes[0]?.typeErrors(chosen)) ?? [];
+    if (errors.length > 0) throw new Error(`mutants that are no programs:\n${errors.join('\n')}`);
+    const rows = new Map<Mutant, Row>();
+    const queue = [...chosen];
+    const work = async (sandbox: Sandbox) => {
+      for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
+        const row = { mutant, ...(await findIn(sandbox, mutant)) };
+        rows.set(mutant, row);
+        const seconds = ((performance.now() - startedMs) / 1000).toFixed(0).padStart(4);
+        const { test, seeds, executed } = row;
+        console.error(
+          `${seconds} s  ${isGood(row) ? 'ok' : 'NOT FOUND'}  ${mutant.name}` +
+            `  ${executed ? '' : '(not executed) '}${test ?? '-'}  seeds ${seeds ?? '-'}`,
+        );
+      }
+    };
+    await Promise.all(sandboxes.map(work));
+    return chosen.flatMap((mutant) => rows.get(mutant) ?? []);
+  } finally {
+    for (const sandbox of sandboxes) sandbox.remove();
+  }
+}
+
+function findIn(sandbox: Sandbox, mutant: Mutant) {
+  return sandbox.with(mutant, () => find(sandbox, mutant, Number(values.seeds)));
+}
+
+const names = values.only.split(',');
+const chosen = mutants.filter(({ name }) => names.some((prefix) => name.startsWith(prefix)));
+if (values.list) {
+  for (const { name, standsFor, rule } of chosen)
+    console.log(`${name}: ${rule === undefined ? '' : `rule ${rule}: `}${standsFor}`);
+} else {
+  const rows = await run(chosen);
+  console.log(`${table(rows)}\n\n${summary(rows)}`);
+  process.exitCode = rows.length > 0 && rows.every(isGood) ? 0 : 1;
+}
