@@ -10,7 +10,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { executedMark, type Mutant } from './mutant.ts';
 import { runProgram } from './program.ts';
-import type { Sandbox } from './sandbox.ts';
+import { leanConfig, type Sandbox } from './sandbox.ts';
 
 export interface Found {
   /** Null: none of the tests that were run. */
@@ -86,9 +86,10 @@ async function runTests(
 ): Promise<{ failed: string | null; executed: boolean }> {
   const reportPath = join(sandbox.root, 'report.json');
   rmSync(reportPath, { force: true });
-  const args = ['run', `--project=${project}`, '--reporter=json', `--outputFile=${reportPath}`];
-  args.push('--bail=1', '--disable-console-intercept=true', '--cache=false', '--maxWorkers=1');
-  args.push('--fsModuleCache=false');
+  const args = ['run', '--reporter=json', `--outputFile=${reportPath}`, '--bail=1'];
+  args.push('--disable-console-intercept=true', '--cache=false', '--fsModuleCache=false');
+  if (project === 'workerd') args.push('--project=workerd');
+  else args.push(`--config=${leanConfig}`, '--pool=threads', '--no-isolate', '--maxWorkers=1');
   if (named !== undefined) args.push(`--testNamePattern=${named}`);
   const program = join(sandbox.root, 'node_modules/.bin/vitest');
   const { output } = await runProgram(program, [...args, ...files], sandbox.root, testRunMs);

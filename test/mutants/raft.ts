@@ -147,8 +147,8 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'candidate-once',
       standsFor: 'an election without a result is not tried again',
-      find: '    campaign(state);',
-      replace: '    HIT;',
+      find: 'if (isWanted) campaign(state);',
+      replace: 'if (isWanted) HIT;',
       hint: tests('election', 'suspicion'),
     },
     {
@@ -328,8 +328,8 @@ export const raftMutants: readonly Mutant[] = [
       state.configurations.push({ index, configuration: payload.configuration });`,
       replace: `    if (payload.type !== 'configuration') continue;
     state.configurations.push({ index, configuration: payload.configuration });
-    const { voters, learners } = payload.configuration;
-    if (HIT && ![...voters, ...learners].includes(state.self)) state.removed = true;`,
+    const { voters, outgoing, learners } = payload.configuration;
+    if (HIT && ![...voters, ...outgoing, ...learners].includes(state.self)) state.removed = true;`,
     },
     {
       name: 'older-leader-life',
@@ -400,8 +400,8 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'offers-for-ever',
       standsFor: 'the lead is offered again and again',
-      find: 'if (!progress || role.offered.has(id) || !isComplete(state, progress)) continue;',
-      replace: 'if (!HIT || !progress || !isComplete(state, progress)) continue;',
+      find: 'state.offered.add(heir);',
+      replace: 'HIT;',
       hint: tests('transfer'),
     },
   ]),
@@ -578,8 +578,8 @@ export const raftMutants: readonly Mutant[] = [
       name: 'request-is-contact',
       standsFor: 'reads keep a leader in office that cannot write',
       rule: 9,
-      find: 'if (progress) progress.onRepairList = false;',
-      replace: 'if (progress && HIT) progress.repliedAt = state.now;',
+      find: 'if (!progress) return;\n  progress.onRepairList = false;',
+      replace: 'if (!progress) return;\n  if (HIT) progress.repliedAt = state.now;',
     },
     {
       name: 'request-of-lost-leader',
@@ -631,27 +631,30 @@ export const raftMutants: readonly Mutant[] = [
     },
   ]),
 
-  ...inFile('src/raft/replication.ts', [
+  ...inFile('src/raft/check-quorum.ts', [
     {
-      name: 'commit-by-counting',
-      standsFor: 'past bug 5: entries of an older term are committed by counting',
-      find: 'if (held > state.commit && log.matches(held, state.term)) {',
-      replace: 'if (HIT && held > state.commit) {',
-      hint: tests('commit'),
+      name: 'leads-without-quorum',
+      standsFor: 'past bug 12: no CheckQuorum',
+      find: 'return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;',
+      replace: 'return HIT ? null : contact;',
+      hint: tests('replication', 'leaders'),
+    },
+  ]),
+
+  ...inFile('src/raft/leader.ts', [
+    {
+      name: 'voter-log-unmatched',
+      standsFor: 'a voter is taken to hold what the end of its log does not show',
+      find: 'if (progress && state.log.matches(index, term))',
+      replace: 'if (progress && index <= state.log.lastIndex && HIT)',
+      hint: tests('replication', 'election'),
     },
     {
-      name: 'ack-of-earlier-life',
-      standsFor: 'an acknowledgement to an earlier life counts',
-      find: "if (role.type !== 'leader' || message.toBoot !== state.boot) return;",
-      replace: "if (role.type !== 'leader' || !HIT) return;",
-      hint: tests('commit', 'reads'),
-    },
-    {
-      name: 'loss-not-noticed',
-      standsFor: 'past bug 22: what was lost is not probed again',
-      find: "if (progress.state === 'replicate') becomeProbe(progress);\n  progress.probeSent = false;",
-      replace: 'HIT;\n  progress.probeSent = false;',
-      hint: tests('replication'),
+      name: 'read-wakes-nobody',
+      standsFor: 'who needs a leader does not bring back followers that it gave up',
+      find: '    progress.onRepairList = false;\n    progress.neededSinceSent = true;',
+      replace: '    HIT;',
+      hint: tests('rest', 'replication'),
     },
     {
       name: 'no-first-entry',
@@ -659,13 +662,6 @@ export const raftMutants: readonly Mutant[] = [
       find: "appendOwn(state, role, { type: 'noop' });",
       replace: 'HIT;',
       hint: tests('commit'),
-    },
-    {
-      name: 'leads-without-quorum',
-      standsFor: 'past bug 12: no CheckQuorum',
-      find: 'return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;',
-      replace: 'return HIT ? null : contact;',
-      hint: tests('replication', 'leaders'),
     },
     {
       name: 'resumed-barrier',
@@ -682,11 +678,66 @@ export const raftMutants: readonly Mutant[] = [
       replace: 'const hasWork = HIT && log.lastIndex > state.commit;',
     },
     {
+      name: 'uncommitted-unbounded',
+      standsFor: 'no limit of uncommitted bytes',
+      find: 'role.uncommittedBytes + bytes > settings.uncommittedBytesMax',
+      replace: '!HIT',
+      hint: tests('commit'),
+    },
+  ]),
+
+  ...inFile('src/raft/replication.ts', [
+    {
+      name: 'commit-by-counting',
+      standsFor: 'past bug 5: entries of an older term are committed by counting',
+      find: 'if (held > state.commit && log.matches(held, state.term)) {',
+      replace: 'if (HIT && held > state.commit) {',
+      hint: tests('commit'),
+    },
+    {
+      name: 'ack-of-earlier-life',
+      standsFor: 'an acknowledgement to an earlier life counts',
+      find: "if (role.type !== 'leader' || message.toBoot !== state.boot) return;",
+      replace: "if (role.type !== 'leader' || !HIT) return;",
+      hint: tests('commit', 'reads'),
+    },
+    {
       name: 'lost-entries-unseen',
       standsFor: 'a leader that sees a peer hold more of its term goes on',
       rule: 13,
       find: 'message.leaderLostEntries ||\n    (message.lastTerm === state.term && message.lastIndex > log.lastIndex)',
       replace: 'HIT && message.leaderLostEntries',
+    },
+  ]),
+
+  ...inFile('src/raft/retransmission.ts', [
+    {
+      name: 'no-backoff',
+      standsFor: 'a silent follower is asked again without growing intervals',
+      find: 'progress.retransmitMs = Math.min(progress.retransmitMs * 2, settings.retransmitMaxMs);',
+      replace: 'HIT;',
+      hint: tests('rest', 'replication'),
+    },
+    {
+      name: 'new-life-not-probed',
+      standsFor: 'a new life of a follower is taken to have what the old one was sent',
+      find: 'if (progress) loseInflight(progress);',
+      replace: 'HIT;',
+      hint: tests('replication'),
+    },
+    {
+      name: 'asker-waits',
+      standsFor: 'a sender that lacks entries waits for the retransmission',
+      rule: 10,
+      find: 'if (progress.retransmitMs <= retransmitBase(state, progress)) return;',
+      replace: 'if (HIT) return;',
+    },
+    {
+      name: 'loss-not-noticed',
+      standsFor: 'past bug 22: what was lost is not probed again',
+      find: "if (progress.state === 'replicate') becomeProbe(progress);\n  progress.probeSent = false;",
+      replace: 'HIT;\n  progress.probeSent = false;',
+      hint: tests('replication'),
     },
     {
       name: 'dead-never-given-up',
@@ -694,13 +745,6 @@ export const raftMutants: readonly Mutant[] = [
       find: '      progress.onRepairList = true;',
       replace: '      HIT;',
       hint: tests('rest'),
-    },
-    {
-      name: 'uncommitted-unbounded',
-      standsFor: 'no limit of uncommitted bytes',
-      find: 'role.uncommittedBytes + bytes > settings.uncommittedBytesMax',
-      replace: '!HIT',
-      hint: tests('commit'),
     },
   ]),
 
@@ -745,6 +789,13 @@ export const raftMutants: readonly Mutant[] = [
       standsFor: 'a snapshot is closed while a follower gets it',
       find: 'if (needed && !idle) return;',
       replace: 'if (HIT && needed && idle) return;',
+      hint: tests('snapshot'),
+    },
+    {
+      name: 'reception-not-abandoned',
+      standsFor: 'a snapshot that appends have overtaken is received on',
+      find: '  state.receiving = null;\n  state.abandonsReception = true;',
+      replace: '  HIT;',
       hint: tests('snapshot'),
     },
     {

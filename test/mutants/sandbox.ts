@@ -21,6 +21,13 @@ const copied = [
 ];
 const typeCheckMs = 120_000;
 
+/** The whole configuration loads the runtime's plugin, which takes longer than most tests. */
+export const leanConfig = 'mutants.config.ts';
+const leanConfigText = `
+import { defineConfig } from 'vitest/config';
+export default defineConfig({ test: { include: ['test/**/*.test.ts'], testTimeout: 20_000 } });
+`;
+
 export class Sandbox {
   readonly root: string;
 
@@ -28,6 +35,7 @@ export class Sandbox {
     this.root = mkdtempSync(join(tmpdir(), 'quorate-mutants-'));
     for (const name of copied)
       cpSync(join(projectRoot, name), join(this.root, name), { recursive: true });
+    writeFileSync(join(this.root, leanConfig), leanConfigText);
     symlinkSync(join(projectRoot, 'node_modules'), join(this.root, 'node_modules'));
   }
 
