@@ -16,6 +16,7 @@ const unitFolders = [
   'conformance',
   'explore',
   'kv',
+  'mutants',
   'raft',
   'router',
   'sim',

@@ -71,9 +71,12 @@ export class MemberStorage {
     };
   }
 
-  /** Versions in a log never fall, so its last entry tells for all (consensus-rules.md 8). */
+  /**
+   * Versions in a log never fall, so its last entry tells for all; and who leads must not write a
+   * lower one than its state has, so it has to know that one too (consensus-rules.md 8).
+   */
   get canApply(): boolean {
-    return this.unknownVersion === null && this.tailVersion <= this.newestRules;
+    return this.unknownVersion === null && this.rulesFloor <= this.newestRules;
   }
 
   /** False once something committed could not be applied: what is read here would be old. */

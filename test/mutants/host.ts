@@ -1,1 +1,517 @@
-import { inFile, type Mutant } from "./mutant.ts"; export const hostMutants: readonly Mutant[] = [];
+/** Bugs of the host's turn and of what surrounds the core, in src/node-do and the router. */
+import { inFile, type Mutant } from './mutant.ts';
+
+const sim = (...names: string[]) => names.map((name) => `test/sim/${name}.test.ts`);
+
+export const hostMutants: readonly Mutant[] = [
+  ...inFile('src/node-do/group-member.ts', [
+    {
+      name: 'sends-before-commit',
+      standsFor: 'messages of a turn leave before its transaction',
+      find: `    const results = this.carryOut(effects);
+    const replies = this.route(effects.messages, replyTo);`,
+      replace: `    const replies = this.route(effects.messages, HIT ? replyTo : null);
+    const results = this.carryOut(effects);`,
+      hint: sim('platform'),
+    },
+    {
+      name: 'other-incarnation-heard',
+      standsFor: 'past bug 35: what is meant for another incarnation of the place is heard',
+      rule: 3,
+      find: 'return groupId === this.birth.groupId && to !== undefined && fromWireMember(to) === this.self;',
+      replace: 'return HIT && groupId === this.birth.groupId && to !== undefined;',
+    },
+    {
+      name: 'append-rides-response',
+      standsFor: 'a superseded life is given appends to acknowledge',
+      find: "return 'toBoot' in message;",
+      replace: 'return HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'turn-goes-on',
+      standsFor: 'a turn that threw does not end the life',
+      find: `      this.ended = true;
+      this.platform.abort(`,
+      replace: `      HIT;
+      console.debug(`,
+      hint: sim('turn'),
+    },
+    {
+      name: 'leads-unable',
+      standsFor: 'who meets an entry that it cannot apply goes on leading',
+      rule: 8,
+      find: 'if (canApply !== this.core.canLead) canApply ? this.core.standUp() : this.core.standDown();',
+      replace: 'if (canApply && HIT) this.core.standUp();',
+    },
+    {
+      name: 'skipped-writes-hang',
+      standsFor: 'writes that a snapshot has skipped are never answered',
+      find: 'if (installed) this.proposals.abandon(installed.index);',
+      replace: 'if (installed) HIT;',
+      hint: sim('turn'),
+    },
+    {
+      name: 'queue-kept-without-office',
+      standsFor: 'writes queue where nobody leads',
+      find: 'if (!leads) this.proposals.failQueue();',
+      replace: 'HIT;',
+      hint: sim('turn'),
+    },
+    {
+      name: 'expired-write-refused',
+      standsFor:
+        'past bug 14 of clients: a write under way that ran out of time is said to have failed',
+      find: "resolve(proposal.proposed ? { type: 'unknown' } : { type: 'refused', error: 'Timeout' });",
+      replace: "resolve(HIT ? { type: 'refused', error: 'Timeout' } : { type: 'unknown' });",
+      hint: sim('group'),
+    },
+    {
+      name: 'lost-without-tombstone',
+      standsFor: 'a member that went back in time leaves no tombstone',
+      find: 'this.platform.transaction(() => this.home.bury(this, fate));',
+      replace: 'if (!HIT) this.home.bury(this, fate);',
+      hint: sim('group'),
+    },
+  ]),
+
+  ...inFile('src/node-do/member-storage.ts', [
+    {
+      name: 'boot-not-saved',
+      standsFor: 'the boot number is not durable before the first message of the life',
+      find: 'if (savesBoot) saveBoot(this.platform.sql, this.boot);',
+      replace: 'HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'applied-apart',
+      standsFor: 'past bug 16: effects of entries outside the transaction of the applied index',
+      find: `      this.apply(effects.committed, results);
+      if (effects.closeSnapshot) this.closeSnapshot();
+      beside?.();
+    });`,
+      replace: `      if (effects.closeSnapshot) this.closeSnapshot();
+      beside?.();
+    });
+    if (HIT) this.apply(effects.committed, results);`,
+      hint: sim('turn'),
+    },
+    {
+      name: 'log-outside-transaction',
+      standsFor: 'past bug 14: log and hard state outside the transaction of the turn',
+      find: `    this.platform.transaction(() => {
+      // A boot number is durable before the first message of its life.
+      if (savesBoot) saveBoot(this.platform.sql, this.boot);
+      if (effects.abandonReception) this.machine.abandonReceive();
+      this.receive(effects);
+      this.log.persist(effects);`,
+      replace: `    if (HIT && effects.chunks.length === 0) this.log.persist(effects);
+    this.platform.transaction(() => {
+      if (savesBoot) saveBoot(this.platform.sql, this.boot);
+      this.receive(effects);`,
+      hint: sim('turn'),
+    },
+    {
+      name: 'persists-after-apply',
+      standsFor: 'past bug 15: entries are applied, and never written',
+      find: '      this.log.persist(effects);',
+      replace: '      HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'rules-fall',
+      standsFor: 'the rules version falls below the one of the log',
+      rule: 8,
+      find: 'return Math.max(1, this.machine.rulesVersion, this.tailVersion);',
+      replace: 'return HIT && 1;',
+    },
+    {
+      name: 'snapshot-log-kept',
+      standsFor: 'past bug 29: an installed snapshot leaves the old log in place',
+      find: '      this.log.reset(install);',
+      replace: '      HIT;',
+      hint: sim('membership'),
+    },
+    {
+      name: 'log-never-cut',
+      standsFor: 'the log is never compacted',
+      find: 'if (count <= 2 * keptEntries && this.log.bytesAfter(firstIndex - 1) <= 2 * keptBytes)',
+      replace: 'if (HIT)',
+      hint: sim('membership'),
+    },
+  ]),
+
+  ...inFile('src/node-do/member.ts', [
+    {
+      name: 'asks-its-size-only',
+      standsFor: 'before birth only as many places are asked as the group is to have',
+      rule: 2,
+      find: 'const others = foundingPlaces.filter((place) => place !== this.platform.place);',
+      replace:
+        'const others = foundingPlaces.filter((place) => HIT && place > 1 && place <= size);',
+    },
+    {
+      name: 'silence-is-fresh',
+      standsFor: 'a silent place does not forbid birth',
+      rule: 2,
+      find: "      if (answer?.state.case !== 'incarnation')\n        return redirect({ reason: Redirect_Reason.NO_LEADER });",
+      replace:
+        "      if (answer?.state.case !== 'incarnation' && HIT) continue;\n      if (answer?.state.case !== 'incarnation') continue;",
+    },
+    {
+      name: 'tombstone-is-fresh',
+      standsFor: 'a tombstone does not forbid birth',
+      rule: 2,
+      find: "if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);",
+      replace: "if (answer?.state.case === 'tombstone' && HIT) continue;",
+    },
+    {
+      name: 'record-is-fresh',
+      standsFor: 'a record of birth does not forbid birth',
+      rule: 2,
+      find: "if (answer?.state.case === 'record') return livingGroup(answer.state.value);",
+      replace: "if (answer?.state.case === 'record' && HIT) continue;",
+    },
+    {
+      name: 'birth-unchecked',
+      standsFor: 'the check is not repeated in the turn that writes the record',
+      rule: 2,
+      find: 'if (this.identity?.birth) return null;',
+      replace: 'HIT;',
+    },
+    {
+      name: 'same-incarnation-again',
+      standsFor: 'a removed place keeps its incarnation',
+      rule: 3,
+      find: '    const incarnation = this.platform.randomId();\n    saveTombstone',
+      replace: "    const incarnation = HIT ? former : '';\n    saveTombstone",
+    },
+    {
+      name: 'adopts-any-incarnation',
+      standsFor: 'a wiped place is adopted by what is meant for the old incarnation',
+      rule: 3,
+      find: 'if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;',
+      replace: 'if (HIT && to?.place !== this.platform.place) return;',
+    },
+    {
+      name: 'deletion-yields',
+      standsFor: 'a deletion tombstone yields',
+      rule: 3,
+      find: 'if (identity.tombstone?.kind === Tombstone_Kind.DELETED) return;',
+      replace: 'HIT;',
+    },
+    {
+      name: 'removed-rows-stay',
+      standsFor: 'a removed member keeps its data',
+      find: 'if (this.identity?.tombstone?.kind === Tombstone_Kind.REMOVED) void this.discard();',
+      replace: 'HIT;',
+      hint: sim('membership'),
+    },
+    {
+      name: 'newer-protocol-heard',
+      standsFor: 'messages of a newer protocol are taken for the known one',
+      find: 'if (envelope.minProtocol > this.code.protocol) return nobody();',
+      replace: 'HIT;',
+      hint: sim('turn'),
+    },
+    {
+      name: 'recovered-in-old-group',
+      standsFor: 'the survivor of a lost quorum keeps its incarnation',
+      find: '      saveIncarnation(this.platform.sql, incarnation);',
+      replace: '      HIT;',
+      hint: sim('membership'),
+    },
+  ]),
+
+  ...inFile('src/node-do/identity.ts', [
+    {
+      name: 'tombstone-stays',
+      standsFor: 'the tombstone stands beside the record of a place that was added again',
+      find: "'UPDATE raft_identity SET birth = ?, tombstone = NULL, repair_ms = 0'",
+      replace: "HIT ? 'UPDATE raft_identity SET birth = ?, repair_ms = 0' : ''",
+      hint: sim('membership', 'turn'),
+    },
+  ]),
+
+  ...inFile('src/node-do/log-store.ts', [
+    {
+      name: 'row-not-truncated',
+      standsFor: 'past bug 17: a truncated entry stays in its row',
+      find: "sql.run('DELETE FROM raft_log WHERE idx >= ?', truncateFrom);",
+      replace: 'HIT;',
+      hint: sim('log-store'),
+    },
+    {
+      name: 'configuration-row-stays',
+      standsFor: 'past bug 7: a truncated configuration is in force in the next life',
+      find: "sql.run('DELETE FROM raft_configuration WHERE idx >= ?', truncateFrom);",
+      replace: 'HIT;',
+      hint: sim('log-store'),
+    },
+    {
+      name: 'vote-row-lost',
+      standsFor: 'past bug 14: the vote is not in the row of the term',
+      find: '        term,\n        vote,\n        termLeader,',
+      replace: '        term,\n        HIT ? null : vote,\n        termLeader,',
+      hint: sim('log-store'),
+    },
+    {
+      name: 'leader-boot-lost',
+      standsFor: 'rule 13: the highest boot of the leader is not durable',
+      find: '        termLeader,\n        termLeaderBoot,\n      );',
+      replace: '        termLeader,\n        HIT ? 0 : termLeaderBoot,\n      );',
+      hint: sim('log-store'),
+    },
+    {
+      name: 'log-start-not-saved',
+      standsFor: 'the start of a compacted log is not durable',
+      find: '      start.index,\n    );\n    this.moveStart(start);',
+      replace: '      start.index,\n    );\n    HIT;',
+      hint: sim('log-store', 'membership'),
+    },
+    {
+      name: 'newest-configuration-compacted',
+      standsFor: 'compaction deletes the configuration in force',
+      find: `      \`DELETE FROM raft_configuration WHERE idx < (
+         SELECT max(idx) FROM raft_configuration WHERE idx <= ?)\`,`,
+      replace: "      HIT ? 'DELETE FROM raft_configuration WHERE idx <= ?' : '',",
+      hint: sim('log-store', 'membership'),
+    },
+  ]),
+
+  ...inFile('src/node-do/proposals.ts', [
+    {
+      name: 'deposed-entry-dropped',
+      standsFor: 'an entry in the log of a deposed leader is said to be not proposed',
+      rule: 1,
+      find: "proposal.settle(entry.term === term ? { type: 'applied', at, results } : { type: 'unknown' });",
+      replace: `proposal.settle(
+        entry.term === term || !HIT
+          ? { type: 'applied', at, results }
+          : { type: 'notProposed' },
+      );`,
+    },
+    {
+      name: 'other-entry-applied',
+      standsFor: 'an entry of another leader under the index is taken for the own one',
+      rule: 1,
+      find: "proposal.settle(entry.term === term ? { type: 'applied', at, results } : { type: 'unknown' });",
+      replace: "proposal.settle({ type: 'applied', at: HIT ? at : 0, results });",
+    },
+    {
+      name: 'results-mixed-up',
+      standsFor: 'commands of a batch get each other’s results',
+      find: "{ type: 'applied', at, results }",
+      replace: "{ type: 'applied', at: HIT ? 0 : at, results }",
+      hint: sim('queues'),
+    },
+    {
+      name: 'put-back-behind',
+      standsFor: 'a batch that the core did not take is dropped',
+      find: 'this.queue.unshift(...batch);',
+      replace: 'HIT;',
+      hint: sim('queues'),
+    },
+    {
+      name: 'queue-unbounded',
+      standsFor: 'the queue of writes has no bound',
+      find: 'if (this.queue.length >= queueMax || (this.queue.length > 0 && bytes > queueBytesMax))',
+      replace: 'if (!HIT)',
+      hint: sim('queues'),
+    },
+  ]),
+
+  ...inFile('src/node-do/reads.ts', [
+    {
+      name: 'read-before-applied',
+      standsFor: 'a read is served before its index is applied',
+      find: `    const waiting = this.confirmed.filter(({ index }) => index > applied);
+    const ready = this.confirmed.filter(({ index }) => index <= applied);`,
+      replace: `    const waiting = this.confirmed.filter(() => !HIT);
+    const ready = this.confirmed;`,
+      hint: sim('queues'),
+    },
+    {
+      name: 'dropped-reads-hang',
+      standsFor: 'reads that the core drops are never answered',
+      find: "for (const read of reads ?? []) read.settle('notLeader');",
+      replace: 'HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'read-queue-hangs',
+      standsFor: 'reads that wait where no leader is known are never answered',
+      find: "for (const read of this.queue.splice(0)) read.settle('notLeader');",
+      replace: 'HIT;',
+      hint: sim('queues'),
+    },
+  ]),
+
+  ...inFile('src/node-do/peers.ts', [
+    {
+      name: 'calls-unbounded',
+      standsFor: 'more than four calls at a time: none are left for relays',
+      find: 'peer.calls >= limit || this.calls >= callsMax) return;',
+      replace: '!HIT) return;',
+      hint: sim('queues'),
+    },
+    {
+      name: 'silence-not-told',
+      standsFor: 'the core is not told that a peer could not be reached',
+      find: '          this.events.onSilence(id);',
+      replace: '          HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'outbox-stuck',
+      standsFor: 'what waited while calls were under way is not sent when they end',
+      find: '          this.events.onAnswer(id, answer);\n          this.flushAll();',
+      replace: '          this.events.onAnswer(id, answer);\n          HIT;',
+      hint: sim('queues'),
+    },
+  ]),
+
+  ...inFile('src/node-do/alarms.ts', [
+    {
+      name: 'repair-does-not-back-off',
+      standsFor: 'the interval of the repair alarm does not grow',
+      rule: 14,
+      find: 'Math.max(repairFirstMs, 2 * this.repairMs)',
+      replace: 'HIT ? repairFirstMs : 0',
+    },
+    {
+      name: 'repair-interval-forgotten',
+      standsFor: 'the interval does not outlive the life',
+      rule: 14,
+      find: 'this.platform.transaction(() => saveRepair(this.platform.sql, this.repairMs));',
+      replace: 'HIT;',
+    },
+    {
+      name: 'no-repair-alarm',
+      standsFor: 'nobody looks again at what is unfinished',
+      rule: 14,
+      find: '    this.set(now + this.repairMs);',
+      replace: '    HIT;',
+    },
+    {
+      name: 'alarm-kept',
+      standsFor: 'an alarm stays where nothing is to be repaired',
+      find: 'if (this.at !== null) this.set(null);',
+      replace: 'HIT;',
+      hint: sim('group'),
+    },
+    {
+      name: 'no-keep-alive',
+      standsFor: 'past bug 30: a member at work is evicted for want of events',
+      find: 'if (this.at === null || this.at - now < keepAliveMs - workMs) this.set(now + keepAliveMs);',
+      replace: 'HIT;',
+      hint: sim('turn'),
+    },
+  ]),
+
+  ...inFile('src/node-do/versions.ts', [
+    {
+      name: 'floor-ignored',
+      standsFor: 'the version falls with what others announce',
+      rule: 8,
+      find: 'return Math.max(version, floor);',
+      replace: 'return HIT && version;',
+    },
+    {
+      name: 'announced-ignored',
+      standsFor: 'a version is written that a member does not know',
+      rule: 8,
+      find: 'if (id !== self) version = Math.min(version, this.announced.get(id) ?? firstRules);',
+      replace: 'if (id !== self) HIT;',
+    },
+  ]),
+
+  ...inFile('src/node-do/membership.ts', [
+    {
+      name: 'done-before-settled',
+      standsFor: 'a change is answered before it is committed',
+      find: 'return core.isConfigurationSettled && core.appliedIndex > index;',
+      replace: 'return HIT;',
+      hint: sim('membership'),
+    },
+    {
+      name: 'other-groups-member-added',
+      standsFor: 'a place of another group is added',
+      find: "if (state.case === 'record' && state.value.groupId !== birth.groupId) return null;",
+      replace: 'HIT;',
+      hint: sim('membership', 'turn'),
+    },
+    {
+      name: 'deleted-place-added',
+      standsFor: 'a deleted place is added',
+      rule: 3,
+      find: "if (state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED) return null;",
+      replace: 'HIT;',
+    },
+  ]),
+
+  ...inFile('src/node-do/client.ts', [
+    {
+      name: 'proposes-again',
+      standsFor: 'a write that may have reached a core is proposed',
+      rule: 1,
+      find: 'if (!request.mayPropose) return this.redirect(this.platform.place, true);',
+      replace: 'HIT;',
+    },
+    {
+      name: 'relays-again',
+      standsFor: 'a write that may have reached a core is relayed',
+      rule: 1,
+      find: 'const mayTravel = isRead(request) || request.mayPropose;',
+      replace: 'const mayTravel = HIT;',
+    },
+    {
+      name: 'relays-unbounded',
+      standsFor: 'relays may take all calls',
+      rule: 14,
+      find: 'if (request.relayed || !mayTravel || this.relays >= relaysMax)',
+      replace: 'if (request.relayed || !mayTravel || !HIT)',
+    },
+    {
+      name: 'failed-relay-retried',
+      standsFor: 'a write whose relay failed is said to be not proposed',
+      rule: 1,
+      find: "return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);",
+      replace: 'return this.redirect(0, !HIT);',
+    },
+    {
+      name: 'unknown-is-not-proposed',
+      standsFor: 'an unknown outcome is answered as one that may be tried again',
+      rule: 1,
+      find: "      case 'unknown':\n        return failure('OutcomeUnknown', true);\n    }\n  }\n\n  private async linearizableRead",
+      replace:
+        "      case 'unknown':\n        if (HIT) return this.notLeader();\n    }\n    return this.notLeader();\n  }\n\n  private async linearizableRead",
+    },
+  ]),
+
+  ...inFile('src/node-do/raft-node.ts', [
+    {
+      name: 'alarm-not-armed-again',
+      standsFor: 'rule 14: an alarm that could not be handled is not set again',
+      find: '      this.setAlarm(Date.now() + alarmRetryMs);',
+      replace: '      HIT;',
+    },
+  ]),
+
+  ...inFile('src/router/members/ask.ts', [
+    {
+      name: 'router-sends-again',
+      standsFor: 'rule 1: the router sends a write again that may have been delivered',
+      find: "if (search.ask.kind === 'write' && fault.maybeDelivered) {",
+      replace: 'if (!HIT) {',
+      hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
+    },
+    {
+      name: 'router-retries-unknown',
+      standsFor: 'rule 1: the router sends a write again whose outcome is unknown',
+      find: 'if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;',
+      replace: 'if (!HIT) return refusal;',
+      hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
+    },
+  ]),
+];

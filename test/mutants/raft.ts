@@ -88,7 +88,7 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'old-term-append-reply',
       standsFor: 'an acknowledgement of an older term counts',
-      find: "if (message.term === state.term) onAppendReply(state, message);",
+      find: 'if (message.term === state.term) onAppendReply(state, message);',
       replace: 'if (HIT) onAppendReply(state, message);',
       hint: tests('stale', 'commit'),
     },
@@ -173,12 +173,14 @@ export const raftMutants: readonly Mutant[] = [
       standsFor: 'past bug 14: the hard state of the first take of a turn is not saved',
       find: 'hardState: second.hardState ?? first.hardState,',
       replace: 'hardState: HIT ? second.hardState : null,',
+      hint: tests('effects'),
     },
     {
       name: 'truncation-forgotten',
       standsFor: 'the truncation of the first take of a turn is not saved',
       find: 'truncateFrom: first.truncateFrom,',
       replace: 'truncateFrom: HIT ? second.truncateFrom : null,',
+      hint: tests('effects'),
     },
   ]),
 
@@ -216,7 +218,8 @@ export const raftMutants: readonly Mutant[] = [
       name: 'learner-refuses-vote',
       standsFor: 'past bug 8: who takes itself for a learner does not vote',
       find: 'message.term === state.term &&\n    free &&',
-      replace: 'HIT &&\n    isVoter(configurationOf(state), state.self) &&\n    message.term === state.term &&\n    free &&',
+      replace:
+        'HIT &&\n    isVoter(configurationOf(state), state.self) &&\n    message.term === state.term &&\n    free &&',
       hint: tests('election', 'configuration'),
     },
     {
@@ -224,7 +227,8 @@ export const raftMutants: readonly Mutant[] = [
       standsFor: 'a candidate that is not in the own configuration is refused',
       rule: 4,
       find: 'message.term === state.term &&\n    free &&',
-      replace: 'HIT &&\n    isVoter(configurationOf(state), message.from) &&\n    message.term === state.term &&\n    free &&',
+      replace:
+        'HIT &&\n    isVoter(configurationOf(state), message.from) &&\n    message.term === state.term &&\n    free &&',
     },
     {
       name: 'unknown-pre-candidate',
@@ -270,11 +274,11 @@ export const raftMutants: readonly Mutant[] = [
       hint: tests('election'),
     },
     {
-      name: 'non-voter-counts',
-      standsFor: 'the grant of a member without a vote counts',
-      find: 'if (!isVoter(configurationOf(state), message.from)) return;',
-      replace: 'HIT;',
-      hint: tests('election', 'configuration'),
+      name: 'refusal-counts',
+      standsFor: 'a refusal counts as a grant',
+      find: 'role.votes.set(message.from, message.granted);',
+      replace: 'role.votes.set(message.from, HIT);',
+      hint: tests('election'),
     },
     {
       name: 'suspicion-lost-with-election',
@@ -380,7 +384,8 @@ export const raftMutants: readonly Mutant[] = [
       name: 'transfer-for-ever',
       standsFor: 'a transfer that fails blocks proposals for ever',
       find: 'if (role.transfer && state.now >= role.transfer.deadline) role.transfer = null;',
-      replace: 'if (HIT && role.transfer && state.now >= role.transfer.deadline)\n    role.transfer = { ...role.transfer, deadline: state.now + 500 };',
+      replace:
+        'if (HIT && role.transfer && state.now >= role.transfer.deadline)\n    role.transfer = { ...role.transfer, deadline: state.now + 500 };',
       hint: tests('transfer'),
     },
     {
@@ -429,10 +434,10 @@ export const raftMutants: readonly Mutant[] = [
       hint: tests('log'),
     },
     {
-      name: 'snapshot-keeps-tail',
-      standsFor: 'a snapshot leaves the contradicting tail in memory',
-      find: '    this.stable = index;\n    this.truncatedFrom = null;\n    this.cache = [];',
-      replace: '    this.stable = index;\n    this.truncatedFrom = null;\n    HIT;',
+      name: 'snapshot-stable-mark',
+      standsFor: 'past bug 21: after a snapshot the log counts as persisted where it ended before',
+      find: '    this.stable = index;\n    this.truncatedFrom = null;',
+      replace: '    HIT;\n    this.truncatedFrom = null;',
       hint: tests('compaction', 'snapshot'),
     },
     {
@@ -463,7 +468,8 @@ export const raftMutants: readonly Mutant[] = [
       name: 'change-not-joint',
       standsFor: 'several members change at once without a joint configuration',
       find: 'appendConfiguration(state, role, { voters, outgoing, learners });',
-      replace: 'appendConfiguration(state, role, { voters, outgoing: HIT ? [] : outgoing, learners });',
+      replace:
+        'appendConfiguration(state, role, { voters, outgoing: HIT ? [] : outgoing, learners });',
       hint: tests('membership'),
     },
     {
@@ -478,13 +484,14 @@ export const raftMutants: readonly Mutant[] = [
       standsFor: 'only the leader that began a change finishes it',
       rule: 11,
       find: 'if (newest.index > state.commit || state.commit < role.barrier) return false;',
-      replace: 'if (newest.index > state.commit || (HIT && newest.index < role.barrier)) return false;',
+      replace:
+        'if (newest.index > state.commit || (HIT && newest.index < role.barrier)) return false;',
     },
     {
       name: 'learner-promoted-behind',
       standsFor: 'a learner without the log becomes a voter',
       find: "if (progress?.state !== 'replicate' || lag > state.settings.promotionLagMax)",
-      replace: "if (!progress || (!HIT && lag > state.settings.promotionLagMax))",
+      replace: 'if (!progress || (!HIT && lag > state.settings.promotionLagMax))',
       hint: tests('membership'),
     },
     {

@@ -21,7 +21,9 @@ export function table(rows: readonly Row[]): string {
     seeds === null ? '-' : `${seeds}`,
   ]);
   const head = ['mutant', 'file', 'stands for', 'found by the test', 'random: seeds'];
-  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return [head, head.map(() => '---'), ...lines]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
 }
 
 export function summary(rows: readonly Row[]): string {

@@ -61,7 +61,17 @@ describe('rule 5: switching to a snapshot is decided in its own turn', () => {
     const [from, to] = members('BA') as [MemberId, MemberId];
     const facts = { readPosition: 0, barrier: 0, knownBoot: 0, knownMatch: 0 };
     const content = { data: new Uint8Array(), next };
-    return { type: 'snapshot', from, to, boot: 9, term, snapshot, cursor, chunk: content, ...facts };
+    return {
+      type: 'snapshot',
+      from,
+      to,
+      boot: 9,
+      term,
+      snapshot,
+      cursor,
+      chunk: content,
+      ...facts,
+    };
   }
   /** A has all but the last chunk when a new leader appends up to 7. */
   function overtaken(commit: number): Group {
@@ -106,9 +116,9 @@ describe('rule 8: a member that cannot apply does not lead', () => {
     group.step({ type: 'timeoutNow', from, to, term: 1, boot: group.life('A').boot });
     group.isolate('A');
     group.pass(60_000);
-    expect(group.sent.filter((message) => message.from === 'B').map(({ type }) => type)).not.toContain(
-      'preVote',
-    );
+    expect(
+      group.sent.filter((message) => message.from === 'B').map(({ type }) => type),
+    ).not.toContain('preVote');
     expect(group.core('B')).toMatchObject({ role: 'follower' });
     expect(group.storage('B').hardState.vote).not.toBe('B');
   });

@@ -1,0 +1,146 @@
+/** What waits in a member: proposals, reads and messages to peers, with their bounds. */
+import { describe, expect, it } from 'vitest';
+import { newCounters } from '../../src/node-do/counters.ts';
+import { memberId } from '../../src/node-do/identity.ts';
+import { Peers } from '../../src/node-do/peers.ts';
+import type { Platform } from '../../src/node-do/platform.ts';
+import { type Proposal, Proposals } from '../../src/node-do/proposals.ts';
+import { Reads } from '../../src/node-do/reads.ts';
+import type { Message } from '../../src/raft/types.ts';
+
+function proposal(bytes = 1): Proposal & { outcomes: unknown[] } {
+  const outcomes: unknown[] = [];
+  const settle = (outcome: unknown) => outcomes.push(outcome);
+  return { command: new Uint8Array(bytes), queuedAt: 0, proposed: false, settle, outcomes };
+}
+
+describe('proposals', () => {
+  it('wait in a queue that is bounded in number and bytes', () => {
+    const many = new Proposals();
+    for (let n = 0; n < 4_096; n += 1) expect(many.enqueue(proposal())).toBe(true);
+    expect(many.enqueue(proposal())).toBe(false);
+    const large = new Proposals();
+    for (let n = 0; n < 16; n += 1) expect(large.enqueue(proposal(1024 * 1024))).toBe(true);
+    expect(large.enqueue(proposal())).toBe(false);
+  });
+
+  it('that the core did not take wait at the front, and count against the bound', () => {
+    const proposals = new Proposals();
+    const [first, second] = [proposal(400_000), proposal(400_000)];
+    for (const one of [first, second]) proposals.enqueue(one);
+    const batch = proposals.takeBatch();
+    expect(batch).toEqual([first]);
+    proposals.putBack(batch);
+    expect(proposals.takeBatch()).toEqual([first]);
+  });
+
+  it('of one entry get the results of that entry, each its own', () => {
+    const proposals = new Proposals();
+    const batch = [proposal(), proposal()];
+    proposals.track(3, 1, batch);
+    proposals.settle(3, 1, ['first', 'second']);
+    expect(batch.map(({ outcomes }) => outcomes)).toEqual(
+      [0, 1].map((at) => [{ type: 'applied', at, results: ['first', 'second'] }]),
+    );
+  });
+
+  it('that a snapshot has skipped are unknown, those behind it wait on', () => {
+    const proposals = new Proposals();
+    const [skipped, behind] = [proposal(), proposal()];
+    proposals.track(3, 1, [skipped]);
+    proposals.track(4, 1, [behind]);
+    proposals.abandon(3);
+    expect([skipped.outcomes, behind.outcomes]).toEqual([[{ type: 'unknown' }], []]);
+  });
+
+  it('that never reached the core were not proposed', () => {
+    const proposals = new Proposals();
+    const one = proposal();
+    proposals.enqueue(one);
+    proposals.failQueue();
+    expect(one.outcomes).toEqual([{ type: 'notProposed' }]);
+  });
+});
+
+describe('reads', () => {
+  function asked() {
+    const reads = new Reads();
+    const outcomes: string[] = [];
+    const enqueue = () =>
+      reads.enqueue({ queuedAt: 0, settle: (outcome) => outcomes.push(outcome) });
+    enqueue();
+    return { reads, outcomes, enqueue };
+  }
+
+  it('that are confirmed wait until their index is applied', () => {
+    const { reads, outcomes } = asked();
+    reads.confirm(reads.takeBatch(), 5);
+    reads.settleUpTo(4);
+    expect(outcomes).toEqual([]);
+    reads.settleUpTo(5);
+    expect(outcomes).toEqual(['ready']);
+  });
+
+  it('are answered once, whatever becomes of them', () => {
+    const { reads, outcomes, enqueue } = asked();
+    reads.drop(reads.takeBatch());
+    enqueue();
+    reads.failQueue();
+    enqueue();
+    reads.confirm(reads.takeBatch(), 5);
+    enqueue();
+    reads.abandon();
+    expect(outcomes).toEqual(Array(4).fill('notLeader'));
+  });
+});
+
+describe('calls to peers', () => {
+  /** Peers at places 2 to 9, whose calls the test ends by hand. */
+  function calling() {
+    const calls: { place: number; count: number; end: (isAnswered: boolean) => void }[] = [];
+    const silent: number[] = [];
+    const platform = {
+      call: (place: number, _: string, body: Uint8Array) =>
+        new Promise<Uint8Array>((resolve, reject) => {
+          const end = (isAnswered: boolean) =>
+            isAnswered ? resolve(body) : reject(new Error('silence'));
+          calls.push({ place, count: body.length, end });
+        }),
+    } as unknown as Platform;
+    const peers = new Peers(platform, newCounters(), {
+      encode: (_, messages) => new Uint8Array(messages.length),
+      onAnswer: () => {},
+      onSilence: (peer) => silent.push(Number(peer[0])),
+    });
+    const send = (...places: number[]) =>
+      peers.send(places.map((place) => ({ to: memberId(place, 'x') }) as Message));
+    return { calls, silent, send };
+  }
+
+  it('are two to one peer and four to all, so that two of six are left for relays', () => {
+    const { calls, send } = calling();
+    for (let n = 0; n < 3; n += 1) send(2);
+    expect(calls.map(({ place }) => place)).toEqual([2, 2]);
+    send(3, 4, 5, 6);
+    expect(calls.map(({ place }) => place)).toEqual([2, 2, 3, 4]);
+  });
+
+  it('that end make room for what has waited, which leaves together', async () => {
+    const { calls, send } = calling();
+    for (let n = 0; n < 5; n += 1) send(2);
+    calls[0]?.end(true);
+    await new Promise(setImmediate);
+    expect(calls.map(({ count }) => count)).toEqual([1, 1, 3]);
+  });
+
+  it('that fail are told, and one at a time tries on', async () => {
+    const { calls, silent, send } = calling();
+    send(2);
+    calls[0]?.end(false);
+    await new Promise(setImmediate);
+    expect(silent).toEqual([2]);
+    send(2);
+    send(2);
+    expect(calls.length).toBe(2);
+  });
+});
