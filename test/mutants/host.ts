@@ -437,16 +437,24 @@ export const hostMutants: readonly Mutant[] = [
     {
       name: 'other-groups-member-added',
       standsFor: 'a place of another group is added',
-      find: "if (state.case === 'record' && state.value.groupId !== birth.groupId) return null;",
-      replace: 'HIT;',
+      find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
+      replace: "return state.value.groupId === this.group.birth.groupId ? 'former' : HIT && fresh;",
       hint: sim('membership', 'turn'),
+    },
+    {
+      name: 'former-incarnation-added',
+      standsFor: 'the incarnation that was removed is added again',
+      rule: 3,
+      find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
+      replace:
+        "return state.value.groupId === this.group.birth.groupId ? (HIT ? fresh : '') : 'other';",
     },
     {
       name: 'deleted-place-added',
       standsFor: 'a deleted place is added',
       rule: 3,
-      find: "if (state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED) return null;",
-      replace: 'HIT;',
+      find: "return isDeleted || fresh === '' ? 'other' : fresh;",
+      replace: "return !HIT || fresh === '' ? 'other' : fresh;",
     },
   ]),
 

@@ -841,8 +841,8 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'removal-unnoticed',
       standsFor: 'a removed member does not notice',
-      find: '      state.removed = true;',
-      replace: '      HIT;',
+      find: 'const isNamed = configurations.some(({ configuration }) => isMember(configuration, self));',
+      replace: 'const isNamed = HIT;',
       hint: tests('membership'),
     },
   ]),

@@ -7,6 +7,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ChangeMembershipSchema, Redirect_Reason } from '../../src/api/gen/member_pb.js';
 import {
+  BirthQuestionSchema,
   BirthRecordSchema,
   EnvelopeSchema,
   Tombstone_Kind,
@@ -17,6 +18,9 @@ import { saveTombstone } from '../../src/node-do/identity.ts';
 import { thisCode } from '../../src/node-do/platform.ts';
 import { Cluster, type ClusterOptions, type Traffic } from './cluster.ts';
 import { get, getOp, persist, put, putOp, valueIn } from './support.ts';
+
+/** Asked by a place that is about to found a group. */
+const question = toBinary(BirthQuestionSchema, create(BirthQuestionSchema));
 
 async function born(options: ClusterOptions = {}): Promise<Cluster> {
   const cluster = new Cluster(options);
@@ -160,10 +164,22 @@ describe('rule 3: a member is the pair of place and incarnation', () => {
     expect(cluster.status(3).incarnation).not.toBe(incarnation);
   });
 
+  it('nor is one that slept through its removal added as what it takes itself for', async () => {
+    const cluster = await born();
+    const { incarnation } = cluster.status(3);
+    cluster.drop = isCut(3);
+    expect((await change(cluster, [1, 2])).case).toBe('response');
+    await cluster.world.pass(60_000);
+    cluster.drop = () => false;
+    await reshape(cluster, [1, 2, 3]);
+    expect(cluster.status(3)).toMatchObject({ born: true, voters: [1, 2, 3] });
+    expect(cluster.status(3).incarnation).not.toBe(incarnation);
+  });
+
   it('a wiped place is no member, whatever is said to the one that it was', async () => {
     const cluster = await born();
     cluster.wipe(3);
-    cluster.life(3).member.onBirth();
+    cluster.life(3).member.onBirth(question);
     // The leader’s new life sends the birth record along, and names the old incarnation.
     cluster.end(1);
     await put(cluster, 1, 'a', '2');
@@ -189,7 +205,7 @@ describe('rule 3: a member is the pair of place and incarnation', () => {
   it('a deletion tombstone never yields, a removal tombstone to its own incarnation', async () => {
     for (const kind of [Tombstone_Kind.DELETED, Tombstone_Kind.REMOVED]) {
       const cluster = await born();
-      cluster.life(4).member.onBirth();
+      cluster.life(4).member.onBirth(question);
       const tombstone = create(TombstoneSchema, { kind, groupId: 'earlier' });
       saveTombstone(cluster.sql(4), tombstone, 'feed');
       cluster.end(4);

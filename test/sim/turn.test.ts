@@ -2,12 +2,19 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
-import { BirthRecordSchema, EnvelopeSchema } from '../../src/api/gen/peer_pb.js';
+import {
+  BirthQuestionSchema,
+  BirthRecordSchema,
+  EnvelopeSchema,
+} from '../../src/api/gen/peer_pb.js';
 import { StateMachine } from '../../src/kv/state-machine.ts';
 import { loadIdentity } from '../../src/node-do/identity.ts';
 import { thisCode } from '../../src/node-do/platform.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { get, getOp, persist, put, putOp, valueIn } from './support.ts';
+
+/** Asked by a place that is about to found a group. */
+const question = toBinary(BirthQuestionSchema, create(BirthQuestionSchema));
 
 async function born(options: ClusterOptions = {}): Promise<Cluster> {
   const cluster = new Cluster(options);
@@ -122,7 +129,7 @@ describe('an envelope', () => {
 describe('a place', () => {
   it('of another group is not added', async () => {
     const cluster = await born();
-    cluster.life(4).member.onBirth();
+    cluster.life(4).member.onBirth(question);
     const incarnation = cluster.status(4).incarnation ?? '';
     const from = { place: 9, incarnation: '1' };
     const founding = { voters: [from], outgoing: [], learners: [] };
