@@ -794,8 +794,8 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'snapshot-closed-in-use',
       standsFor: 'a snapshot is closed while a follower gets it',
-      find: 'if (needed && !idle) return;',
-      replace: 'if (HIT && needed && idle) return;',
+      find: 'if (!needed || idle) giveUpSnapshot(state);',
+      replace: 'if (HIT) giveUpSnapshot(state);',
       hint: tests('snapshot'),
     },
     {
@@ -872,7 +872,7 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'removed-of-late-reply',
       standsFor: 'a late answer removes a member that was named again',
-      find: 'if (message.removed && !isNamedAfter(state, message.index)) state.removed = true;',
+      find: 'if (message.removed && !isNamedAfter(state, message)) state.removed = true;',
       replace: 'if (message.removed && HIT) state.removed = true;',
     },
     {
