@@ -74,16 +74,16 @@ function numbers(
   depth: number,
   seconds: number,
 ): string[] {
-  const rate = Math.round(states / seconds);
+  const rate = seconds > 0 ? Math.round(states / seconds) : 0;
   return [`${states}`, `${transitions}`, `${turns}`, `${depth}`, seconds.toFixed(1), `${rate}`];
 }
 
 function rowText(name: string, cells: readonly string[]): string {
-  return name.padEnd(38) + cells.map((cell) => cell.padStart(12)).join('');
+  return name.padEnd(44) + cells.map((cell) => cell.padStart(12)).join('');
 }
 
 const options = parseOptions(process.argv.slice(2));
 if (options === 'help') console.log(usage);
 else if (options === 'list')
-  for (const { name, scope } of starts) console.log(`${name.padEnd(38)} ${JSON.stringify(scope)}`);
+  for (const { name, scope } of starts) console.log(`${name.padEnd(44)} ${JSON.stringify(scope)}`);
 else process.exitCode = (await run(options)) ? 0 : 1;

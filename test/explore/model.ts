@@ -117,19 +117,20 @@ export class Model {
     this.spending(world, 'duplicates', (paid) =>
       this.turn(paid, { type: 'duplicate', message }, place, key, input, found),
     );
-    this.spending(without, 'drops', (paid) => {
-      found.push({ step: { type: 'lose', message }, world: paid, place, violation: null });
+    this.spending(without, 'losses', (paid) =>
+      found.push({ step: { type: 'lose', message }, world: paid, place, violation: null }),
+    );
+    this.spending(without, 'failures', (paid) => {
       const sender = placeOf(from);
       if (this.rowAt(paid, sender).boot !== boot) return;
       const fails: Input = (core) => {
         core.peerUnreachable(to, 0);
         return null;
       };
-      const failKey = keyOf(inputs.fail, place);
-      this.turn(paid, { type: 'fail', message }, sender, failKey, fails, found);
+      this.turn(paid, { type: 'fail', message }, sender, keyOf(inputs.fail, place), fails, found);
     });
     // The input was taken, nothing of the turn became durable or visible.
-    this.spending(without, 'crashes', (paid) =>
+    this.spending(without, 'vainTurns', (paid) =>
       this.crash(paid, { type: 'deliverInVain', message }, place, found),
     );
   }
@@ -270,9 +271,9 @@ export class Model {
       found.push({ step, world, place, violation: outcome.violation });
       return;
     }
-    // A message that changes nothing is gone all the same; anything else was no step.
-    const isNothing = next === world.members[place] && sent.length === 0 && facts === null;
-    if (isNothing && step.type !== 'deliver') return;
+    // Nothing has happened. A message that changes nothing stays under way: whatever may happen
+    // without it may happen with it, so the state without it need not be searched.
+    if (next === world.members[place] && sent.length === 0 && facts === null) return;
     const members = world.members.with(place, next);
     let { history } = world;
     if (facts) {

@@ -13,7 +13,12 @@ export const costs = [
   /** Somebody could not reach the leader. */
   'suspicions',
   'crashes',
-  'drops',
+  /** A member crashes in the turn of a message: as if the message were lost, then a crash. */
+  'vainTurns',
+  /** Messages whose loss their sender hears of. */
+  'failures',
+  /** Messages that are lost without a sign: as if they never arrived. */
+  'losses',
   'duplicates',
 ] as const;
 

@@ -2,10 +2,11 @@
  * Breadth first from one start: every state within the scope once, nearest first.
  */
 
+import type { Group } from '../raft/support/group.ts';
 import { Model, type Step, type Successor } from './model.ts';
 import { checkWorld } from './properties.ts';
 import type { Scope } from './scope.ts';
-import { type Start, worldOf } from './starts.ts';
+import { worldOf } from './starts.ts';
 import { Visited } from './visited.ts';
 import type { World } from './world.ts';
 
@@ -52,10 +53,10 @@ export class Search {
   private found: Found | null = null;
   private isStopped = false;
 
-  constructor(start: Start, scope: Scope, limits: Limits) {
+  constructor(group: Group, scope: Scope, limits: Limits) {
     this.limits = limits;
-    this.model = new Model({ ...start.scope, ...scope });
-    this.start = worldOf(this.model, start.make());
+    this.model = new Model(scope);
+    this.start = worldOf(this.model, group);
     this.visited = new Visited(limits.states);
     this.insert(this.start, -1);
   }

@@ -22,6 +22,8 @@ export interface Start {
   readonly make: () => Group;
 }
 
+const idleMs = 100;
+
 class FixedRandom extends Random {
   override next(): number {
     return random();
@@ -30,101 +32,132 @@ class FixedRandom extends Random {
 
 export const groupOptions: GroupOptions = { settings, random: new FixedRandom(0) };
 
+/** Each looks into one corner, so its scope is narrow: the narrower, the deeper. */
 export const starts: readonly Start[] = [
   {
     name: 'fresh group',
-    scope: { suspicions: 2, timeouts: 1, crashes: 1, proposals: 1, duplicates: 1 },
+    scope: { suspicions: 2, proposals: 1 },
     make: () => new Group(groupOptions),
   },
   {
-    name: 'leader at rest',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1, reads: 1, drops: 1 },
+    name: 'leader at rest, a follower suspects',
+    scope: { proposals: 1, crashes: 1, suspicions: 1, timeouts: 1 },
+    make: () => groupLedBy('A', groupOptions),
+  },
+  {
+    name: 'leader at rest, reads anywhere',
+    scope: { proposals: 1, reads: 2, duplicates: 1, losses: 1, failures: 1 },
     make: () => groupLedBy('A', groupOptions),
   },
   {
     name: 'two campaigns in one term',
-    scope: { timeouts: 1, crashes: 1, duplicates: 1, proposals: 1 },
+    scope: { crashes: 1, vainTurns: 1, duplicates: 1, timeouts: 1 },
     make: twoCampaigns,
   },
   {
     name: 'uncommitted entry, one lags',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1, drops: 1 },
+    scope: { suspicions: 1, timeouts: 1, crashes: 1, failures: 1, duplicates: 1 },
     make: () => {
       const group = groupLedBy('A', groupOptions);
-      group.propose('A', '!');
-      group.settle(({ from, to }) => from !== 'C' && to === 'B');
+      group.propose('A', '1');
+      group.settle(({ to }) => to === 'B');
+      group.propose('A', '2');
       return group;
     },
   },
   {
     name: 'uncommitted entry of an older term',
-    scope: { suspicions: 1, timeouts: 2, crashes: 1 },
-    make: () => {
-      const group = new Group({
-        ...groupOptions,
-        start: { A: { terms: [1, 2], term: 3 }, B: { terms: [1, 3] }, C: { terms: [1], term: 2 } },
-      });
-      group.suspect('A');
-      group.settle(({ from, to }) => from !== 'B' && to !== 'B');
-      return group;
-    },
+    scope: { timeouts: 1, crashes: 1 },
+    make: oldEntry,
   },
   {
-    name: 'read at a leader about to be replaced',
-    scope: { suspicions: 0, timeouts: 1, crashes: 0, proposals: 1, reads: 2, duplicates: 1 },
+    name: 'campaign overtaken by a write',
+    scope: { proposals: 1, timeouts: 1 },
+    make: () => campaignOf('C'),
+  },
+  {
+    name: 'reads at a leader being replaced',
+    scope: { proposals: 1, reads: 2 },
+    make: () => campaignOf('B'),
+  },
+  {
+    name: 'reads at a new leader that lags in commit',
+    scope: { reads: 1, crashes: 1 },
     make: () => {
       const group = groupLedBy('A', groupOptions);
-      group.suspect('B');
+      group.propose('A', '1');
+      group.settle(({ from, to }) => from !== 'C' && to !== 'C');
       group.withhold();
-      for (let times = 0; times < 3; times += 1) pass(group, 'B');
-      return group;
+      return campaignOf('B', group);
     },
   },
   {
-    name: 'learner becomes a voter',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1, drops: 1 },
-    make: () => {
-      const group = groupLedBy('A', { ...groupOptions, voters: 'AB', learners: 'C' });
-      group.change('A', 'ABC');
-      return group;
-    },
-  },
-  {
-    name: 'voter is removed',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, changes: 1 },
+    name: 'replies to an older life of the leader',
+    scope: { reads: 1, proposals: 1, timeouts: 1 },
     make: () => {
       const group = groupLedBy('A', groupOptions);
-      group.change('A', 'AB');
-      return group;
-    },
-  },
-  {
-    name: 'leader removes itself',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1 },
-    make: () => {
-      const group = groupLedBy('A', groupOptions);
-      group.change('A', 'BC');
-      return group;
+      group.read('A');
+      group.settle(({ from, to }) => from === 'A' && to === 'B');
+      group.restart('A');
+      return campaignOf('C', group);
     },
   },
   {
     name: 'resumed leader',
-    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1, reads: 1 },
+    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1 },
     make: () => {
       const group = groupLedBy('A', groupOptions);
-      group.propose('A', '!');
+      group.propose('A', '1');
       group.settle(({ to }) => to === 'B');
       group.restart('A');
       return group;
     },
   },
+  {
+    name: 'learner becomes a voter',
+    scope: { suspicions: 1, timeouts: 1, crashes: 1, proposals: 1 },
+    make: () => changing('A', 'ABC', { ...groupOptions, voters: 'AB', learners: 'C' }),
+  },
+  {
+    name: 'voter is removed, another change follows',
+    scope: { suspicions: 1, timeouts: 1, changes: 1 },
+    make: () => changing('A', 'AB'),
+  },
+  {
+    name: 'leader removes itself',
+    scope: { suspicions: 1, timeouts: 1, crashes: 1 },
+    make: () => changing('A', 'BC'),
+  },
+  {
+    name: 'all but the leader are removed',
+    scope: { suspicions: 1, timeouts: 1, crashes: 1 },
+    make: () => changing('A', 'A'),
+  },
 ];
+
+function changing(leader: string, voters: string, options = groupOptions): Group {
+  const group = groupLedBy(leader, options);
+  group.change(leader, voters);
+  return group;
+}
 
 function pass(group: Group, name: string): void {
   const next = group.nextDeadline([name]);
   if (next === null) return;
   group.now = Math.max(group.now, next);
   group.tick(name);
+}
+
+/** `name` could not reach the leader, and asks the others for pre-votes; that is under way. */
+function campaignOf(name: string, group = groupLedBy('A', groupOptions)): Group {
+  // So long after what went before that nobody trusts the leader for having heard of it.
+  group.now += idleMs;
+  group.suspect(name);
+  for (let times = 0; times < 5 && group.core(name).role === 'follower'; times += 1) {
+    group.withhold(({ type }) => type === 'readRequest');
+    pass(group, name);
+  }
+  return group;
 }
 
 /** A hears of nothing; B and C both campaign in term 2, and none of their votes has arrived. */
@@ -138,15 +171,34 @@ function twoCampaigns(): Group {
   return group;
 }
 
+/** Figure 3.7 of the thesis: A is about to lead term 4 with an entry of term 2; B holds one of 3. */
+function oldEntry(): Group {
+  const group = new Group({
+    ...groupOptions,
+    start: {
+      A: { terms: [1, 2], term: 3 },
+      B: { terms: [1, 3] },
+      C: { terms: [1, 2], term: 3 },
+    },
+  });
+  group.suspect('A');
+  group.settle(({ type, from, to }) => type.startsWith('preVote') && from !== 'B' && to !== 'B');
+  group.settle(({ type }) => type === 'vote');
+  group.withhold(({ from }) => from === 'B');
+  return campaignOf('B', group);
+}
+
 /** The numbers of a group's state. */
 export function worldOf(model: Model, group: Group): World {
   const members = memberNames.map((id) => {
     const { core, bootSaved } = group.life(id);
     const state = stateOf(core);
-    state.now = group.now;
+    // Its own clock, which leaves no deadline behind (README.md).
+    const now = Math.max(state.now, Math.min(group.now, core.nextDeadline() ?? group.now));
+    state.now = now;
     const founding = group.configuration;
     const living: Living = { type: 'living', founding, bootSaved, state };
-    return model.members.numberOf(living, group.now);
+    return model.members.numberOf(living, now);
   });
   return {
     members,
