@@ -5,6 +5,7 @@
  *   HOST          127.0.0.1
  *   DATA_DIR      .quorate
  *   MEMBERS       3            members of a group that is created: 1, 3 or 5
+ *   PREFERRED_LEADERS          places that should lead, best first: 2,1,3
  *   OPEN_TENANTS  true         any well-formed name under /t/ is a tenant (else none is)
  *   API_TOKEN                  the secret that clients send as a bearer token
  *   OPEN_DEFAULT  true, or false when API_TOKEN is set
@@ -25,6 +26,7 @@ function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
     members: integer('MEMBERS', env.MEMBERS, 3, '1, 3 or 5', (members) =>
       [1, 3, 5].includes(members),
     ),
+    preferredLeaders: places('PREFERRED_LEADERS', env.PREFERRED_LEADERS ?? ''),
     openTenants: flag('OPEN_TENANTS', env.OPEN_TENANTS, true),
     openDefault: flag('OPEN_DEFAULT', env.OPEN_DEFAULT, apiToken === undefined),
     chaos: flag('CHAOS', env.CHAOS, false),
@@ -46,6 +48,12 @@ function integer(
   if (!Number.isInteger(parsed) || !accept(parsed))
     throw new Error(`${name}=${value} is not allowed: it is ${allowed}`);
   return parsed;
+}
+
+function places(name: string, list: string): string {
+  if (!/^([1-9][0-9]{0,2}(,[1-9][0-9]{0,2})*)?$/.test(list))
+    throw new Error(`${name}=${list} is not allowed: it is a list of places, 2,1,3`);
+  return list;
 }
 
 function flag(name: string, value: string | undefined, fallback: boolean): boolean {

@@ -11,6 +11,8 @@ export interface WorkerSettings {
   /** Absolute path of the directory with the databases of the objects. */
   readonly objectsDirectory: string;
   readonly members: number;
+  /** Places that should lead, best first, separated by commas; empty: none. */
+  readonly preferredLeaders: string;
   readonly openDefault: boolean;
   readonly openTenants: boolean;
   /** Fault injection routes, and the `workerd:unsafe` module they need. */
@@ -65,6 +67,7 @@ ${variableBindings(settings)}
 function variableBindings(settings: WorkerSettings): string {
   const variables = {
     MEMBERS: String(settings.members),
+    PREFERRED_LEADERS: settings.preferredLeaders,
     OPEN_DEFAULT: String(settings.openDefault),
     OPEN_TENANTS: String(settings.openTenants),
     CHAOS: String(settings.chaos),
