@@ -93,7 +93,7 @@ export const starts: readonly Start[] = [
   },
   {
     name: 'replies to an older life of the leader',
-    scope: { reads: 1, proposals: 1, timeouts: 1 },
+    scope: { reads: 1, timeouts: 1 },
     make: () => {
       const group = groupLedBy('A', groupOptions);
       group.read('A');
