@@ -9,9 +9,9 @@ import { expireTransfer, offerLeadership } from './leadership.ts';
 import { remoteReadDeadline, tickRemoteReads } from './remote-reads.ts';
 import { positionWanted, roundAt } from './replication.ts';
 import { retransmit } from './retransmission.ts';
-import type { Leader, State } from './state.ts';
+import type { Candidate, Leader, State } from './state.ts';
 import { randomElectionTimeout } from './state.ts';
-import { campaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
+import { askRefuser, campaign, suspect, suspicionDeadline, tickSuspicion } from './suspicion.ts';
 import { unreachable } from './types.ts';
 
 export function nextDeadline(state: State): number | null {
@@ -68,7 +68,7 @@ export function tick(state: State): void {
       return;
     case 'preCandidate':
     case 'candidate':
-      tickCandidate(state, role.deadline);
+      tickCandidate(state, role);
       return;
     case 'leader':
       retransmit(state, role);
@@ -82,15 +82,15 @@ export function tick(state: State): void {
 }
 
 /** A round without a result: another one, if anybody still wants a leader. */
-function tickCandidate(state: State, deadline: number): void {
+function tickCandidate(state: State, role: Candidate): void {
   const { suspicion } = state;
   const isWanted = suspicion !== null && state.now < suspicion.until;
   // Told to campaign by its leader, it has no suspicion, and a round like any other.
-  if (state.now < deadline && (isWanted || suspicion === null)) return;
+  if (state.now < role.deadline && (isWanted || suspicion === null)) return;
   becomeFollower(state, state.term, null);
   // The round's own length was drawn at random, so two candidates do not begin again together.
-  if (isWanted) campaign(state);
-  else state.suspicion = null;
+  if (!isWanted) state.suspicion = null;
+  else if (role.type === 'candidate' || !askRefuser(state, role)) campaign(state);
 }
 
 /** A member with last > commit is not at rest: it has its tail resolved, at growing intervals. */

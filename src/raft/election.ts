@@ -16,7 +16,7 @@ import {
   send,
   trustsLeader,
 } from './state.ts';
-import { postponeCampaign, suspect } from './suspicion.ts';
+import { askRefuser, postponeCampaign, suspect } from './suspicion.ts';
 import type { MemberId, Message, PreVote, Term, Vote, VoteReply } from './types.ts';
 import { invariant } from './types.ts';
 
@@ -89,7 +89,7 @@ function decideElection(state: State): boolean {
     case 'lost':
       becomeFollower(state, state.term, state.leader);
       // The suspicion that led here is not over because this member cannot win (rule 12).
-      postponeCampaign(state);
+      if (role.type === 'candidate' || !askRefuser(state, role)) postponeCampaign(state);
       return true;
     case 'won':
       if (role.type === 'preCandidate') startElection(state);

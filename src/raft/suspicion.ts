@@ -10,7 +10,7 @@ import { startPreVote } from './election.ts';
 import { showLeadership } from './leader.ts';
 import { startMembersRead } from './reads.ts';
 import { learnCommit, sendReadRequest, takeReadReply } from './remote-reads.ts';
-import type { State, Suspicion } from './state.ts';
+import type { Candidate, State, Suspicion } from './state.ts';
 import {
   configurationOf,
   mayCampaign,
@@ -22,7 +22,7 @@ import {
 import type { MemberId, Message, ReadReply } from './types.ts';
 
 /** A refusal may name another leader; following such hints may not go in circles for ever. */
-const hintsMax = 2;
+const hintsMax = 4;
 
 export function suspect(state: State): void {
   const until = state.now + state.settings.suspicionTtlMs;
@@ -89,6 +89,19 @@ export function postponeCampaign(state: State): void {
   if (!suspicion) return;
   suspicion.check = null;
   suspicion.campaignAt = state.now + randomElectionTimeout(state);
+}
+
+/**
+ * Who refused a pre-vote may know a leader that this member has never heard of, having been removed
+ * for long: it is asked before the next round. False: nobody refused, or enough were asked.
+ */
+export function askRefuser(state: State, { votes }: Candidate): boolean {
+  const { suspicion } = state;
+  const refuser = [...votes].find(([, granted]) => !granted)?.[0];
+  if (!suspicion || refuser === undefined || suspicion.hintsFollowed >= hintsMax) return false;
+  suspicion.hintsFollowed += 1;
+  startCheck(state, refuser, false);
+  return true;
 }
 
 /** Begins a round now, if anybody still wants a leader. */

@@ -115,4 +115,27 @@ describe('a removed member that missed it', () => {
     group.pass(60_000);
     expect(group.isAtRest).toBe(true);
   });
+
+  it('is told by who refuses its pre-vote where the leader is, whom it has never heard of', () => {
+    const group = groupLedBy('B', { voters: 'ABD', learners: 'F' });
+    group.isolate('A');
+    for (const [voters, learners] of [
+      ['BD', 'F'],
+      ['DF', ''],
+    ] as const) {
+      group.change('B', voters, learners);
+      group.pass(20_000);
+    }
+    group.suspect('D');
+    group.pass(5_000);
+    group.transfer('D', 'F');
+    group.pass(60_000);
+    expect(group.core('F').role).toBe('leader');
+    group.heal();
+    // Of those that A knows, B is gone, and D does not lead.
+    group.suspect('A');
+    group.pass(60_000);
+    expect(group.storage('A').fate).toBe('removed');
+    expect(group.core('F').role).toBe('leader');
+  });
 });
