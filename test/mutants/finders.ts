@@ -22,6 +22,8 @@ export interface Found {
 
 const testRunMs = 150_000;
 const randomRunMs = 90_000;
+/** Random schedules for a mutant that a test has found: how soon would they have? */
+const seedsIfFound = 200;
 /** By rules, whose tests are named "rule 5: ...". */
 const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts'];
 
@@ -43,7 +45,7 @@ export async function find(sandbox: Sandbox, mutant: Mutant, seedsMax: number): 
     if (test !== null) break;
   }
   if (!mutant.file.startsWith('src/raft/')) return { test, seeds: null, executed };
-  const run = await runRandom(sandbox, seedsMax);
+  const run = await runRandom(sandbox, test === null ? seedsMax : Math.min(seedsMax, seedsIfFound));
   return { test, seeds: run.seeds, executed: executed || run.executed };
 }
 
@@ -59,7 +61,9 @@ function looks(sandbox: Sandbox, { file, rule, hint }: Mutant): Look[] {
   const sim = { files: testsIn(sandbox, 'test/sim') };
   if (file.startsWith('src/raft/')) return [first, raft, scenarios, sim];
   if (file.startsWith('src/router/')) return [first, { files: testsIn(sandbox, 'test/router') }];
-  return [first, sim, { files: testsIn(sandbox, 'test/node-do'), project: 'workerd' }];
+  const workerd: Look = { files: testsIn(sandbox, 'test/node-do'), project: 'workerd' };
+  // The Durable Object itself runs nowhere else.
+  return file === 'src/node-do/raft-node.ts' ? [workerd] : [first, sim, workerd];
 }
 
 /** Without the random schedules, which are counted by themselves. */

@@ -130,7 +130,7 @@ export const hostMutants: readonly Mutant[] = [
       standsFor: 'past bug 29: an installed snapshot leaves the old log in place',
       find: '      this.log.reset(install);',
       replace: '      HIT;',
-      hint: sim('membership'),
+      hint: sim('turn'),
     },
     {
       name: 'log-never-cut',

@@ -3,7 +3,7 @@
  * prints who found it. Ends with 1 if nobody found one, or if its line was never executed.
  *
  *   --list          the names, and what they stand for
- *   --only a,b      these only (a name or the beginning of names)
+ *   --only a,b      these only (the beginnings of names or of files)
  *   --seeds 500     random schedules of the core that are tried at most
  *   --workers 2     mutants at a time
  */
@@ -55,7 +55,9 @@ function findIn(sandbox: Sandbox, mutant: Mutant) {
 }
 
 const names = values.only.split(',');
-const chosen = mutants.filter(({ name }) => names.some((prefix) => name.startsWith(prefix)));
+const chosen = mutants.filter(({ name, file }) =>
+  names.some((prefix) => name.startsWith(prefix) || file.startsWith(prefix)),
+);
 if (values.list) {
   for (const { name, standsFor, rule } of chosen)
     console.log(`${name}: ${rule === undefined ? '' : `rule ${rule}: `}${standsFor}`);

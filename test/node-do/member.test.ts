@@ -85,6 +85,19 @@ describe('a group in workerd', () => {
     }
   });
 
+  it('sets an alarm again that it could not handle, and does not throw (consensus-rules.md 14)', async () => {
+    await put('alarm', 'a', '1');
+    await runInDurableObject(stubOf('alarm', 1), async (node, { storage }) => {
+      const { member } = node as unknown as { member: { onAlarm(): void } };
+      member.onAlarm = () => {
+        throw new Error('a fault in the handler');
+      };
+      node.alarm();
+      expect(await storage.getAlarm()).toBeGreaterThan(Date.now());
+      await storage.deleteAlarm();
+    });
+  });
+
   it('at rest it waits for nothing', async () => {
     await put('rest', 'a', '1');
     await settled();

@@ -306,6 +306,17 @@ describe('a snapshot', () => {
     expect(logOf(group, 'A')).toEqual({ first: 1, last: 7, commit: 7 });
   });
 
+  it('that appends have overtaken is received no further, and its chunks are given up', () => {
+    const group = new Group();
+    const abandons: boolean[] = [];
+    group.onTurn = (_, effects) => abandons.push(effects.abandonReception);
+    group.step(snapshotMessage({}, { next: '1' }));
+    const sent = { entries: entries(1, 2, 2, 2, 2, 2, 3), commit: 6 };
+    group.step(append({ from: 'C', to: 'A', term: 3, boot: 9 }, sent));
+    expect(abandons).toEqual([false, true]);
+    expect(stateOf(group.core('A')).receiving).toBeNull();
+  });
+
   it('comes in order: any other chunk is answered with the one that is wanted', () => {
     const group = new Group();
     group.step(snapshotMessage({}, { cursor: '1', next: '2' }));

@@ -263,6 +263,9 @@ describe('fail-stop', () => {
     const next = await cluster.world.settle(cluster.ask(1, getOp('a')));
     expect(next.outcome).toMatchObject({ case: 'redirect', value: { places: [1, 2, 3] } });
     expect(await get(cluster, 2, 'a', { serializable: true })).toBe('2');
+    // In its next life too.
+    cluster.end(1);
+    expect(cluster.status(1)).toMatchObject({ born: false, role: 'unborn' });
   });
 });
 

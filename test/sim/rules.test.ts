@@ -261,6 +261,24 @@ describe('rule 8: a member that cannot apply does not lead', () => {
     expect(cluster.status(2).role).toBe('leader');
   });
 
+  it('one that meets in its log what it cannot apply lets another campaign', async () => {
+    const code = new Map<number, typeof thisCode>();
+    const cluster = await born({ codeOf: (at) => code.get(at) ?? newer });
+    code.set(3, older);
+    cluster.end(3);
+    // The leader has not heard of it yet; its entry reaches both, and nobody knows it committed.
+    void cluster.ask(1, putOp('a', '2')).catch(() => {});
+    await cluster.world.pass(2);
+    expect(versionAt(cluster, 3)).toBe(2);
+    cluster.drop = isCut(1);
+    cluster.end(1);
+    const asked = cluster.ask(3, getOp('a'), { suspectTerm: 1n });
+    await cluster.world.settle(asked);
+    expect(valueIn(await persist(cluster, getOp('a'), [2]))).toBe('2');
+    expect(cluster.status(2).role).toBe('leader');
+    expect(cluster.status(3).counters.elections).toBe(0);
+  });
+
   it('one that led does not resume with code that is older than its state', async () => {
     const cluster = await withOlder(1);
     const asked = cluster.ask(2, getOp('a'), { suspectTerm: 1n });

@@ -100,6 +100,31 @@ describe('a write', () => {
     const first = await cluster.world.settle(asked[0] ?? Promise.reject());
     expect(first.outcome).toMatchObject({ value: { outcomeUnknown: true } });
   });
+
+  it('that a snapshot has skipped is unknown as soon as that is there', async () => {
+    const cluster = await born();
+    cluster.drop = ({ from, to }) => from !== 0 && (from === 1 || to === 1);
+    const asked = cluster.ask(1, putOp('a', 'skipped'), { timeoutMs: 60_000 });
+    const begunAt = cluster.world.now;
+    await cluster.world.pass(2_000);
+    await persist(cluster, putOp('a', '2'), [2, 3]);
+    const leader = [2, 3].find((place) => cluster.status(place).role === 'leader') ?? 0;
+    const value = 'x'.repeat(1_000_000);
+    for (let n = 0; n < 24; n += 1) await put(cluster, leader, `k${n}`, value);
+    // The log is cut once the silent member is not waited for any more.
+    await cluster.world.pass(12_000);
+    for (let n = 0; n < 16; n += 1) await put(cluster, leader, `l${n}`, 'x');
+    expect(cluster.status(leader).firstIndex).toBeGreaterThan(10);
+    cluster.drop = () => false;
+    await put(cluster, leader, 'a', '3');
+    const { outcome } = await cluster.world.settle(asked);
+    expect(outcome).toMatchObject({ case: 'failure', value: { outcomeUnknown: true } });
+    expect(cluster.world.now - begunAt).toBeLessThan(30_000);
+    await cluster.world.pass(1_000);
+    // The log begins with the snapshot, for the next life too.
+    cluster.end(1);
+    expect(cluster.status(1).firstIndex).toBeGreaterThan(10);
+  });
 });
 
 describe('an envelope', () => {
