@@ -93,7 +93,7 @@ describe('a group in workerd', () => {
         throw new Error('a fault in the handler');
       };
       node.alarm();
-      expect(await storage.getAlarm()).toBeGreaterThan(Date.now());
+      expect(await storage.getAlarm()).not.toBeNull();
       await storage.deleteAlarm();
     });
   });

@@ -75,6 +75,23 @@ describe('a removed member that missed it', () => {
     expect(group.storage('C').fate).toBe(null);
   });
 
+  it('is not removed by a late answer when it has been named again since', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.change('A', 'AB');
+    group.pass(60_000);
+    group.heal();
+    group.suspect('C');
+    group.settle(({ type }) => type !== 'readReply');
+    const late = group.withhold();
+    expect(late).toMatchObject([{ type: 'readReply', removed: true }]);
+    group.change('A', 'AB', 'C');
+    group.pass(1_000);
+    expect(group.core('C').configuration.learners).toEqual(['C']);
+    group.step(...late);
+    expect(group.storage('C').fate).toBe(null);
+  });
+
   it('finds the leader through the refusal of its votes, whoever refuses first', () => {
     const group = groupLedBy('A');
     group.change('A', 'AB');

@@ -337,6 +337,7 @@ describe('a quorum that is lost for good', () => {
     expect(await cluster.world.settle(recovered)).toBe(cluster.status(2).groupId);
     expect(cluster.status(2)).toMatchObject({ role: 'leader', voters: [2] });
     expect(cluster.status(2).groupId).not.toBe(groupId);
+    cluster.end(2);
     expect(await get(cluster, 2, 'a')).toBe('2');
     await reshape(cluster, 2, [1, 2, 3]);
     await put(cluster, 2, 'a', '3');
