@@ -1,6 +1,6 @@
 /**
- * Who looks for a mutant, cheapest first: the tests that fit, random schedules of the core, then
- * whole folders of tests.
+ * Who looks for a mutant: the tests that fit, whole folders of tests, random schedules of the core,
+ * and the state search where nobody else has found it, or where it is asked for.
  *
  * A find is a failed assertion or a broken invariant. No find: a test that ran out of time, a program
  * that had to be killed, a file that did not load, a crash of the engine's making (TypeError and its
@@ -17,6 +17,8 @@ export interface Found {
   readonly test: string | null;
   /** Random schedules until one broke; null: none did, or there are none for this file. */
   readonly seeds: number | null;
+  /** States until the state search found a violation; null: it did not, or was not asked. */
+  readonly states: number | null;
   readonly executed: boolean;
 }
 
@@ -24,6 +26,7 @@ const testRunMs = 150_000;
 const randomRunMs = 90_000;
 /** Random schedules for a mutant that a test has found: how soon would they have? */
 const seedsIfFound = 200;
+const searchRunMs = 240_000;
 /** By rules, whose tests are named "rule 5: ...". */
 const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts'];
 
@@ -34,7 +37,14 @@ interface Look {
   readonly named?: string;
 }
 
-export async function find(sandbox: Sandbox, mutant: Mutant, seedsMax: number): Promise<Found> {
+export interface Limits {
+  readonly seeds: number;
+  readonly states: number;
+  /** The state search looks for each mutant of the core, found or not. */
+  readonly search: boolean;
+}
+
+export async function find(sandbox: Sandbox, mutant: Mutant, limits: Limits): Promise<Found> {
   let executed = false;
   let test: string | null = null;
   for (const look of looks(sandbox, mutant)) {
@@ -44,9 +54,25 @@ export async function find(sandbox: Sandbox, mutant: Mutant, seedsMax: number): 
     test = run.failed;
     if (test !== null) break;
   }
-  if (!mutant.file.startsWith('src/raft/')) return { test, seeds: null, executed };
-  const run = await runRandom(sandbox, test === null ? seedsMax : Math.min(seedsMax, seedsIfFound));
-  return { test, seeds: run.seeds, executed: executed || run.executed };
+  if (!mutant.file.startsWith('src/raft/')) return { test, seeds: null, states: null, executed };
+  const seedsMax = test === null ? limits.seeds : Math.min(limits.seeds, seedsIfFound);
+  const random = await runRandom(sandbox, seedsMax);
+  const { seeds } = random;
+  executed ||= random.executed;
+  if (!limits.search && (test !== null || seeds !== null))
+    return { test, seeds, states: null, executed };
+  const search = await runSearch(sandbox, limits.states);
+  return { test, seeds, states: search.states, executed: executed || search.executed };
+}
+
+/** Without a mutant nobody may find anything. Returns what was found all the same. */
+export async function control(sandbox: Sandbox, seedsMax: number): Promise<string | null> {
+  const folders = ['test/raft', 'test/sim', 'test/router'];
+  const files = ['test/raft/scenarios/scenarios.test.ts'];
+  for (const folder of folders) files.push(...testsIn(sandbox, folder));
+  const { failed } = await runTests(sandbox, { files });
+  const { seeds } = await runRandom(sandbox, seedsMax);
+  return failed ?? (seeds === null ? null : `seed ${seeds}`);
 }
 
 function looks(sandbox: Sandbox, { file, rule, hint }: Mutant): Look[] {
@@ -124,4 +150,17 @@ async function runRandom(
   const broken = /^seed (\d+): (.*)$/m.exec(output);
   const seeds = broken && isFind(broken[2] ?? '') ? Number(broken[1]) : null;
   return { seeds, executed: output.includes(executedMark) };
+}
+
+async function runSearch(
+  sandbox: Sandbox,
+  statesMax: number,
+): Promise<{ states: number | null; executed: boolean }> {
+  const args = ['test/explore/explore.ts', `--states=${statesMax}`];
+  const { output } = await runProgram(process.execPath, args, sandbox.root, searchRunMs);
+  const rows = [...output.matchAll(/^\S.*?\s{2,}(\d+)\s.*VIOLATION$/gm)];
+  const counts = rows.map(([, count]) => Number(count));
+  const isCrash = /(TypeError|RangeError|ReferenceError)\b/.test(output);
+  const states = counts.length > 0 && !isCrash ? Math.min(...counts) : null;
+  return { states, executed: output.includes(executedMark) };
 }

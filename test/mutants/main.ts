@@ -5,11 +5,13 @@
  *   --list          the names, and what they stand for
  *   --only a,b      these only (the beginnings of names or of files)
  *   --seeds 500     random schedules of the core that are tried at most
+ *   --search        the state search looks for every bug of the core, not only for what is left
+ *   --states 300000 states that it looks at in each
  *   --workers 2     mutants at a time
  */
 import { parseArgs } from 'node:util';
 import { mutants } from './catalogue.ts';
-import { find } from './finders.ts';
+import { control, find } from './finders.ts';
 import type { Mutant } from './mutant.ts';
 import { isGood, type Row, summary, table } from './report.ts';
 import { Sandbox } from './sandbox.ts';
@@ -19,6 +21,8 @@ const { values } = parseArgs({
     list: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     seeds: { type: 'string', default: '500' },
+    search: { type: 'boolean', default: false },
+    states: { type: 'string', default: '300000' },
     workers: { type: 'string', default: '2' },
   },
 });
@@ -29,6 +33,7 @@ async function run(chosen: readonly Mutant[]): Promise<Row[]> {
   try {
     const errors = (await sandboxes[0]?.typeErrors(chosen)) ?? [];
     if (errors.length > 0) throw new Error(`mutants that are no programs:\n${errors.join('\n')}`);
+    if (values.only === '') await checkControl(sandboxes[0]);
     const rows = new Map<Mutant, Row>();
     const queue = [...chosen];
     const work = async (sandbox: Sandbox) => {
@@ -36,10 +41,10 @@ async function run(chosen: readonly Mutant[]): Promise<Row[]> {
         const row = { mutant, ...(await findIn(sandbox, mutant)) };
         rows.set(mutant, row);
         const seconds = ((performance.now() - startedMs) / 1000).toFixed(0).padStart(4);
-        const { test, seeds, executed } = row;
+        const { test, seeds, states, executed } = row;
         console.error(
           `${seconds} s  ${isGood(row) ? 'ok' : 'NOT FOUND'}  ${mutant.name}` +
-            `  ${executed ? '' : '(not executed) '}${test ?? '-'}  seeds ${seeds ?? '-'}`,
+            `  ${executed ? '' : '(not executed) '}${test ?? '-'}  seeds ${seeds ?? '-'}  states ${states ?? '-'}`,
         );
       }
     };
@@ -50,8 +55,15 @@ async function run(chosen: readonly Mutant[]): Promise<Row[]> {
   }
 }
 
+async function checkControl(sandbox: Sandbox | undefined): Promise<void> {
+  const found = sandbox ? await control(sandbox, Number(values.seeds)) : null;
+  if (found !== null) throw new Error(`fails without a mutant: ${found}`);
+}
+
 function findIn(sandbox: Sandbox, mutant: Mutant) {
-  return sandbox.with(mutant, () => find(sandbox, mutant, Number(values.seeds)));
+  const { seeds, states, search } = values;
+  const limits = { seeds: Number(seeds), states: Number(states), search };
+  return sandbox.with(mutant, () => find(sandbox, mutant, limits));
 }
 
 const names = values.only.split(',');

@@ -6,21 +6,30 @@ export interface Row extends Found {
   readonly mutant: Mutant;
 }
 
-export function isGood({ test, seeds, executed, mutant }: Row): boolean {
-  const found = mutant.rule === undefined ? test !== null || seeds !== null : test !== null;
-  return executed && found;
+export function isGood({ test, seeds, states, executed, mutant }: Row): boolean {
+  const isFound = test !== null || seeds !== null || states !== null;
+  // A rule has to have a scenario of its own.
+  return executed && (mutant.rule === undefined ? isFound : test !== null);
 }
 
 /** In Markdown, so that it can be quoted. */
 export function table(rows: readonly Row[]): string {
-  const lines = rows.map(({ mutant, test, seeds, executed }) => [
+  const lines = rows.map(({ mutant, test, seeds, states, executed }) => [
     mutant.name,
     mutant.file.replace('src/', ''),
     `${mutant.rule === undefined ? '' : `rule ${mutant.rule}: `}${mutant.standsFor}`,
-    executed ? (test ?? (seeds === null ? 'NOBODY' : '-')) : 'NOT EXECUTED',
-    seeds === null ? '-' : `${seeds}`,
+    executed ? (test ?? (seeds === null && states === null ? 'NOBODY' : '-')) : 'NOT EXECUTED',
+    `${seeds ?? '-'}`,
+    `${states ?? '-'}`,
   ]);
-  const head = ['mutant', 'file', 'stands for', 'found by the test', 'random: seeds'];
+  const head = [
+    'mutant',
+    'file',
+    'stands for',
+    'found by the test',
+    'random: seeds',
+    'search: states',
+  ];
   return [head, head.map(() => '---'), ...lines]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
@@ -34,6 +43,7 @@ export function summary(rows: readonly Row[]): string {
     `${count(isGood)} found, ${count((row) => !isGood(row))} not`,
     `${count(({ test }) => test !== null)} by a test`,
     `${count(({ seeds }) => seeds !== null)} by random schedules`,
+    `${count(({ states }) => states !== null)} by the state search`,
     `${rules.size} rules by a scenario of their own`,
   ].join(', ');
 }
