@@ -22,7 +22,7 @@ export interface Found {
   readonly executed: boolean;
 }
 
-const testRunMs = 150_000;
+const testRunMs = 240_000;
 const randomRunMs = 90_000;
 /** Random schedules for a mutant that a test has found: how soon would they have? */
 const seedsIfFound = 200;
@@ -70,7 +70,8 @@ export async function control(sandbox: Sandbox, seedsMax: number): Promise<strin
   const folders = ['test/raft', 'test/sim', 'test/router'];
   const files = ['test/raft/scenarios/scenarios.test.ts'];
   for (const folder of folders) files.push(...testsIn(sandbox, folder));
-  const { failed } = await runTests(sandbox, { files });
+  const { failed, count } = await runTests(sandbox, { files });
+  if (count === 0) return 'no test was run';
   const { seeds } = await runRandom(sandbox, seedsMax);
   return failed ?? (seeds === null ? null : `seed ${seeds}`);
 }
@@ -113,7 +114,7 @@ interface Report {
 async function runTests(
   sandbox: Sandbox,
   { files, project = 'unit', named }: Look,
-): Promise<{ failed: string | null; executed: boolean }> {
+): Promise<{ failed: string | null; executed: boolean; count: number }> {
   const reportPath = join(sandbox.root, 'report.json');
   rmSync(reportPath, { force: true });
   const args = ['run', '--reporter=json', `--outputFile=${reportPath}`, '--bail=1'];
@@ -124,16 +125,21 @@ async function runTests(
   const program = join(sandbox.root, 'node_modules/.bin/vitest');
   const { output } = await runProgram(program, [...args, ...files], sandbox.root, testRunMs);
   const executed = output.includes(executedMark);
-  if (!existsSync(reportPath)) return { failed: null, executed };
+  if (!existsSync(reportPath)) return { failed: null, executed, count: 0 };
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
+  const count = report.testResults.reduce(
+    (sum, { assertionResults: { length } }) => sum + length,
+    0,
+  );
   for (const { name, assertionResults } of report.testResults) {
     for (const { fullName, status, failureMessages } of assertionResults) {
       if (status !== 'failed' || !failureMessages.some(isFind)) continue;
       const path = name.slice(sandbox.root.length + 1);
-      return { failed: `${path.replace(/^test\/|\.test\.ts$/g, '')}: ${fullName}`, executed };
+      const failed = `${path.replace(/^test\/|\.test\.ts$/g, '')}: ${fullName}`;
+      return { failed, executed, count };
     }
   }
-  return { failed: null, executed };
+  return { failed: null, executed, count };
 }
 
 function isFind(message: string): boolean {
