@@ -147,8 +147,8 @@ export const raftMutants: readonly Mutant[] = [
     {
       name: 'candidate-once',
       standsFor: 'an election without a result is not tried again',
-      find: 'if (isWanted) campaign(state);',
-      replace: 'if (isWanted) HIT;',
+      find: "else if (role.type === 'candidate' || !askRefuser(state, role)) campaign(state);",
+      replace: "else if (HIT && role.type === 'preCandidate') askRefuser(state, role);",
       hint: tests('election', 'suspicion'),
     },
     {
@@ -284,8 +284,8 @@ export const raftMutants: readonly Mutant[] = [
       name: 'suspicion-lost-with-election',
       standsFor: 'a lost election ends the suspicion',
       rule: 12,
-      find: '      // The suspicion that led here is not over because this member cannot win (rule 12).\n      postponeCampaign(state);',
-      replace: '      if (HIT) state.suspicion = null;',
+      find: "if (role.type === 'candidate' || !askRefuser(state, role)) postponeCampaign(state);",
+      replace: 'if (HIT) state.suspicion = null;',
     },
   ]),
 
@@ -874,6 +874,13 @@ export const raftMutants: readonly Mutant[] = [
       standsFor: 'a late answer removes a member that was named again',
       find: 'if (message.removed && !isNamedAfter(state, message)) state.removed = true;',
       replace: 'if (message.removed && HIT) state.removed = true;',
+    },
+    {
+      name: 'refuser-not-asked',
+      standsFor: 'a member that was removed for long never finds the leader that refuses it',
+      find: '  suspicion.hintsFollowed += 1;\n  startCheck(state, refuser, false);',
+      replace: '  if (HIT) return false;',
+      hint: tests('stuck'),
     },
     {
       name: 'no-stagger',
