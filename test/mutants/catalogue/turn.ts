@@ -1,9 +1,11 @@
-/** Bugs of the host's turn and of what surrounds the core, in src/node-do and the router. */
-import { inFile, type Mutant } from './mutant.ts';
+/**
+ * Bugs of the host's turn: what is durable, when, and who is told what.
+ */
+import { inFile, type Mutant } from '../mutant.ts';
 
 const sim = (...names: string[]) => names.map((name) => `test/sim/${name}.test.ts`);
 
-export const hostMutants: readonly Mutant[] = [
+export const turnMutants: readonly Mutant[] = [
   ...inFile('src/node-do/group-member.ts', [
     {
       name: 'sends-before-commit',
@@ -138,98 +140,6 @@ export const hostMutants: readonly Mutant[] = [
       find: 'if (count <= 2 * keptEntries && this.log.bytesAfter(firstIndex - 1) <= 2 * keptBytes)',
       replace: 'if (HIT)',
       hint: sim('membership'),
-    },
-  ]),
-
-  ...inFile('src/node-do/member.ts', [
-    {
-      name: 'asks-its-size-only',
-      standsFor: 'before birth only as many places are asked as the group is to have',
-      rule: 2,
-      find: 'const others = foundingPlaces.filter((place) => place !== this.platform.place);',
-      replace:
-        'const others = foundingPlaces.filter((place) => HIT && place > 1 && place <= size);',
-    },
-    {
-      name: 'silence-is-fresh',
-      standsFor: 'a silent place does not forbid birth',
-      rule: 2,
-      find: "      if (answer?.state.case !== 'incarnation')\n        return redirect({ reason: Redirect_Reason.NO_LEADER });",
-      replace:
-        "      if (answer?.state.case !== 'incarnation' && HIT) continue;\n      if (answer?.state.case !== 'incarnation') continue;",
-    },
-    {
-      name: 'tombstone-is-fresh',
-      standsFor: 'a tombstone does not forbid birth',
-      rule: 2,
-      find: "if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);",
-      replace: "if (answer?.state.case === 'tombstone' && HIT) continue;",
-    },
-    {
-      name: 'record-is-fresh',
-      standsFor: 'a record of birth does not forbid birth',
-      rule: 2,
-      find: "if (answer?.state.case === 'record') return livingGroup(answer.state.value);",
-      replace: "if (answer?.state.case === 'record' && HIT) continue;",
-    },
-    {
-      name: 'birth-unchecked',
-      standsFor: 'the check is not repeated in the turn that writes the record',
-      rule: 2,
-      find: 'if (this.identity?.birth) return null;',
-      replace: 'HIT;',
-    },
-    {
-      name: 'same-incarnation-again',
-      standsFor: 'a removed place keeps its incarnation',
-      rule: 3,
-      find: '    const incarnation = this.platform.randomId();\n    saveTombstone',
-      replace: "    const incarnation = HIT ? former : '';\n    saveTombstone",
-    },
-    {
-      name: 'adopts-any-incarnation',
-      standsFor: 'a wiped place is adopted by what is meant for the old incarnation',
-      rule: 3,
-      find: 'if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;',
-      replace: 'if (HIT && to?.place !== this.platform.place) return;',
-    },
-    {
-      name: 'deletion-yields',
-      standsFor: 'a deletion tombstone yields',
-      rule: 3,
-      find: 'if (identity.tombstone?.kind === Tombstone_Kind.DELETED) return;',
-      replace: 'HIT;',
-    },
-    {
-      name: 'removed-rows-stay',
-      standsFor: 'a removed member keeps its data',
-      find: 'if (this.identity?.tombstone?.kind === Tombstone_Kind.REMOVED) void this.discard();',
-      replace: 'HIT;',
-      hint: sim('membership'),
-    },
-    {
-      name: 'newer-protocol-heard',
-      standsFor: 'messages of a newer protocol are taken for the known one',
-      find: 'if (envelope.minProtocol > this.code.protocol) return nobody();',
-      replace: 'HIT;',
-      hint: sim('turn'),
-    },
-    {
-      name: 'recovered-in-old-group',
-      standsFor: 'the survivor of a lost quorum keeps its incarnation',
-      find: '      saveIncarnation(this.platform.sql, incarnation);',
-      replace: '      HIT;',
-      hint: sim('membership'),
-    },
-  ]),
-
-  ...inFile('src/node-do/identity.ts', [
-    {
-      name: 'tombstone-stays',
-      standsFor: 'the tombstone stands beside the record of a place that was added again',
-      find: "'UPDATE raft_identity SET birth = ?, tombstone = NULL, repair_ms = 0'",
-      replace: "HIT ? 'UPDATE raft_identity SET birth = ?, repair_ms = 0' : ''",
-      hint: sim('membership', 'turn'),
     },
   ]),
 
@@ -409,117 +319,12 @@ export const hostMutants: readonly Mutant[] = [
     },
   ]),
 
-  ...inFile('src/node-do/versions.ts', [
-    {
-      name: 'floor-ignored',
-      standsFor: 'the version falls with what others announce',
-      rule: 8,
-      find: 'return Math.max(version, floor);',
-      replace: 'return HIT && version;',
-    },
-    {
-      name: 'announced-ignored',
-      standsFor: 'a version is written that a member does not know',
-      rule: 8,
-      find: 'if (id !== self) version = Math.min(version, this.announced.get(id) ?? firstRules);',
-      replace: 'if (id !== self) HIT;',
-    },
-  ]),
-
-  ...inFile('src/node-do/membership.ts', [
-    {
-      name: 'done-before-settled',
-      standsFor: 'a change is answered before it is committed',
-      find: 'return core.isConfigurationSettled && core.appliedIndex > index;',
-      replace: 'return HIT;',
-      hint: sim('membership'),
-    },
-    {
-      name: 'other-groups-member-added',
-      standsFor: 'a place of another group is added',
-      find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
-      replace: "return state.value.groupId === this.group.birth.groupId ? 'former' : HIT && fresh;",
-      hint: sim('membership', 'turn'),
-    },
-    {
-      name: 'former-incarnation-added',
-      standsFor: 'the incarnation that was removed is added again',
-      rule: 3,
-      find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
-      replace:
-        "return state.value.groupId === this.group.birth.groupId ? (HIT ? fresh : '') : 'other';",
-    },
-    {
-      name: 'deleted-place-added',
-      standsFor: 'a deleted place is added',
-      rule: 3,
-      find: "return isDeleted || fresh === '' ? 'other' : fresh;",
-      replace: "return !HIT || fresh === '' ? 'other' : fresh;",
-    },
-  ]),
-
-  ...inFile('src/node-do/client.ts', [
-    {
-      name: 'proposes-again',
-      standsFor: 'a write that may have reached a core is proposed',
-      rule: 1,
-      find: 'if (!request.mayPropose) return this.redirect(this.platform.place, true);',
-      replace: 'HIT;',
-    },
-    {
-      name: 'relays-again',
-      standsFor: 'a write that may have reached a core is relayed',
-      rule: 1,
-      find: 'const mayTravel = isRead(request) || request.mayPropose;',
-      replace: 'const mayTravel = HIT;',
-    },
-    {
-      name: 'relays-unbounded',
-      standsFor: 'relays may take all calls',
-      rule: 14,
-      find: 'if (request.relayed || !mayTravel || this.relays >= relaysMax)',
-      replace: 'if (request.relayed || !mayTravel || !HIT)',
-    },
-    {
-      name: 'failed-relay-retried',
-      standsFor: 'a write whose relay failed is said to be not proposed',
-      rule: 1,
-      find: "return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);",
-      replace: 'return this.redirect(0, !HIT);',
-    },
-    {
-      name: 'unknown-is-not-proposed',
-      standsFor: 'an unknown outcome is answered as one that may be tried again',
-      rule: 1,
-      find: "      case 'unknown':\n        return failure('OutcomeUnknown', true);\n    }\n  }\n\n  private async linearizableRead",
-      replace:
-        "      case 'unknown':\n        if (HIT) return this.notLeader();\n    }\n    return this.notLeader();\n  }\n\n  private async linearizableRead",
-    },
-  ]),
-
   ...inFile('src/node-do/raft-node.ts', [
     {
       name: 'alarm-not-armed-again',
       standsFor: 'rule 14: an alarm that could not be handled is not set again',
       find: '      this.setAlarm(Date.now() + alarmRetryMs);',
       replace: '      HIT;',
-    },
-  ]),
-
-  ...inFile('src/router/members/ask.ts', [
-    {
-      name: 'router-sends-again',
-      standsFor: 'rule 1: the router sends a write again that may have been delivered',
-      find: "if (search.ask.kind === 'write' && fault.maybeDelivered) {",
-      replace: 'if (!HIT) {',
-      hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
-    },
-    {
-      name: 'router-retries-unknown',
-      standsFor: 'rule 1: the router sends a write again whose outcome is unknown',
-      find: 'if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;',
-      replace: 'if (!HIT) return refusal;',
-      hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
     },
   ]),
 ];
