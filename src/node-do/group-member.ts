@@ -12,6 +12,7 @@ import { encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
+import type { Settings } from '../raft/state.ts';
 import type { Effects, MemberId, Message } from '../raft/types.ts';
 import { Alarms } from './alarms.ts';
 import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
@@ -19,7 +20,7 @@ import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
 import { type Identity, memberId, placeOf } from './identity.ts';
-import { MemberStorage, type Results } from './member-storage.ts';
+import { MemberStorage, type Results, type StorageLimits } from './member-storage.ts';
 import { Peers } from './peers.ts';
 import type { CodeVersion, Platform } from './platform.ts';
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
@@ -30,11 +31,18 @@ import { WaitingRoom } from './waiting.ts';
 /** Why a member is one no more. */
 export type Fate = 'removed' | 'lost';
 
+/** What differs in simulations, so that rare paths are common in them. */
+export interface Tuning {
+  readonly core?: Partial<Settings>;
+  readonly storage?: Partial<StorageLimits>;
+}
+
 /** What a group's member needs from the place that it lives at. */
 export interface Home {
   readonly platform: Platform;
   readonly counters: Counters;
   readonly code: CodeVersion;
+  readonly tuning: Tuning;
   /** Inside the last transaction of a member that ends: leaves a tombstone. */
   bury(member: GroupMember, fate: Fate): void;
   /** The member has ended, and its tombstone is written. */
@@ -72,20 +80,21 @@ export class GroupMember {
   private ended = false;
 
   constructor(home: Home, identity: Identity, birth: BirthRecord) {
-    const { platform, counters, code } = home;
+    const { platform, counters, code, tuning } = home;
     this.home = home;
     this.platform = platform;
     this.counters = counters;
     this.birth = birth;
     this.self = memberId(platform.place, identity.incarnation);
     this.boot = identity.boot + 1;
-    this.storage = new MemberStorage(platform, counters, code, this.boot);
+    this.storage = new MemberStorage(platform, counters, code, this.boot, tuning.storage);
     this.machine = this.storage.machine;
     const bootState = this.storage.bootState();
     this.electionTerm = bootState.hardState.term;
     const { log } = this.storage;
     const random = () => platform.random();
-    const config = { self: this.self, bootState, log };
+    const settings = tuning.core ?? {};
+    const config = { self: this.self, bootState, log, settings };
     this.core = new RaftCore(config, this.boot, random, platform.now());
     this.core.preferLeaders(this.preferredMembers());
     this.versions = new Versions(code);

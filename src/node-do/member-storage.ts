@@ -24,18 +24,28 @@ import type { CodeVersion, Platform } from './platform.ts';
 /** What the commands of each applied entry have answered. */
 export type Results = ReadonlyMap<LogIndex, readonly CommandResult[]>;
 
-/** A chunk is read, sent and stored within one turn on each side. */
-const chunkBytesMax = 256 * 1024;
+/** Sizes that no other member has to agree on; simulations make them small. */
+export interface StorageLimits {
+  readonly chunkBytesMax: number;
+  readonly logAfterSnapshotMax: number;
+  readonly keptEntries: number;
+  readonly keptBytes: number;
+  readonly entriesPerCheck: number;
+  readonly entriesPerCut: number;
+}
 
-/** A snapshot behind which the log has grown by so much is given up. */
-const logAfterSnapshotMax = 256 * 1024 * 1024;
-
-/** The log is cut back to what is to be kept when it has twice as much. */
-const keptEntries = 2_048;
-const keptBytes = 8 * 1024 * 1024;
-const entriesPerCheck = 16;
-/** Rows that one turn deletes at most. */
-const entriesPerCut = 4_096;
+const defaultLimits: StorageLimits = {
+  /** A chunk is read, sent and stored within one turn on each side. */
+  chunkBytesMax: 256 * 1024,
+  /** A snapshot behind which the log has grown by so much is given up. */
+  logAfterSnapshotMax: 256 * 1024 * 1024,
+  /** The log is cut back to what is to be kept when it has twice as much. */
+  keptEntries: 2_048,
+  keptBytes: 8 * 1024 * 1024,
+  entriesPerCheck: 16,
+  /** Rows that one turn deletes at most. */
+  entriesPerCut: 4_096,
+};
 
 export class MemberStorage {
   readonly machine: StateMachine;
@@ -44,6 +54,7 @@ export class MemberStorage {
   private readonly counters: Counters;
   private readonly boot: number;
   private readonly newestRules: number;
+  private readonly limits: StorageLimits;
   private bootSaved = false;
   private cutCheckedAt = 0;
   /** Set when a committed entry needs a rules version that this code does not know. */
@@ -51,8 +62,15 @@ export class MemberStorage {
   /** The rules version of the last entry in the log that has one; 0: none is known. */
   private tailVersion: number;
 
-  constructor(platform: Platform, counters: Counters, code: CodeVersion, boot: number) {
+  constructor(
+    platform: Platform,
+    counters: Counters,
+    code: CodeVersion,
+    boot: number,
+    limits: Partial<StorageLimits> = {},
+  ) {
     this.platform = platform;
+    this.limits = { ...defaultLimits, ...limits };
     this.counters = counters;
     this.boot = boot;
     this.newestRules = code.rules;
@@ -192,17 +210,19 @@ export class MemberStorage {
   /** The log after an open snapshot stays, and so do old versions: bounded, as its age is. */
   isSnapshotTooOld(lastIndex: LogIndex): boolean {
     const { snapshot } = this.machine;
+    const { entriesPerCheck, logAfterSnapshotMax } = this.limits;
     if (!snapshot || lastIndex < this.cutCheckedAt + entriesPerCheck) return false;
     return this.log.bytesAfter(snapshot.appliedIndex) > logAfterSnapshotMax;
   }
 
   /** null: the snapshot is not open any more. */
   readChunk(id: string, cursor: string): Chunk | null {
-    return this.machine.readChunk(id, cursor, chunkBytesMax);
+    return this.machine.readChunk(id, cursor, this.limits.chunkBytesMax);
   }
 
   /** Up to where the log may be forgotten as far as its size goes; null: it is small enough. */
   wantsCutTo(firstIndex: LogIndex, lastIndex: LogIndex): LogIndex | null {
+    const { entriesPerCheck, entriesPerCut, keptBytes, keptEntries } = this.limits;
     // Looking costs two rows, so not in every turn.
     if (lastIndex < this.cutCheckedAt + entriesPerCheck && lastIndex >= this.cutCheckedAt)
       return null;

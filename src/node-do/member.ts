@@ -30,7 +30,7 @@ import { StateMachine } from '../kv/state-machine.ts';
 import { ClientService } from './client.ts';
 import { fromWireConfiguration, fromWireMember, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
-import { type Fate, GroupMember, type Home } from './group-member.ts';
+import { type Fate, GroupMember, type Home, type Tuning } from './group-member.ts';
 import {
   createIdentity,
   type Identity,
@@ -51,16 +51,23 @@ export class Member {
   private readonly platform: Platform;
   private readonly counters: Counters;
   private readonly code: CodeVersion;
+  private readonly tuning: Tuning;
   private identity: Identity | null;
   private group: GroupMember | null = null;
   private service: ClientService | null = null;
   private birthUnderWay: Promise<MemberReply | null> | null = null;
 
   /** Reads a fixed number of rows and writes nothing. */
-  constructor(platform: Platform, counters: Counters, code: CodeVersion = thisCode) {
+  constructor(
+    platform: Platform,
+    counters: Counters,
+    code: CodeVersion = thisCode,
+    tuning: Tuning = {},
+  ) {
     this.platform = platform;
     this.counters = counters;
     this.code = code;
+    this.tuning = tuning;
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
   }
@@ -199,11 +206,12 @@ export class Member {
   }
 
   private join(identity: Identity, birth: BirthRecord): GroupMember {
-    const { platform, counters, code } = this;
+    const { platform, counters, code, tuning } = this;
     const home: Home = {
       platform,
       counters,
       code,
+      tuning,
       bury: (member, fate) => this.bury(member, fate),
       onEnd: () => this.leave(),
     };

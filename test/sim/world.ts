@@ -19,6 +19,7 @@ const eventsMax = 2_000_000;
 
 export class World {
   now = 1_000_000;
+  /** A binary heap. */
   private readonly queue: Scheduled[] = [];
   private order = 0;
   private seed: number;
@@ -39,11 +40,34 @@ export class World {
   schedule(delayMs: number, run: () => void): Cancellable {
     const event = { at: this.now + Math.max(0, delayMs), order: this.order, run, cancelled: false };
     this.order += 1;
-    // Insertion from the end: most events are scheduled near the end of the queue.
-    let place = this.queue.length;
-    while (place > 0 && comesBefore(event, this.queue[place - 1])) place -= 1;
-    this.queue.splice(place, 0, event);
+    const { queue } = this;
+    let place = queue.length;
+    queue.push(event);
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      const other = queue[above] as Scheduled;
+      if (comesBefore(other, event)) break;
+      queue[place] = other;
+      place = above;
+    }
+    queue[place] = event;
     return event;
+  }
+
+  /**
+   * Runs events until `until`, or until `done` holds after one: true then. No promise is awaited
+   * between events: `settle` has to run what is waiting there.
+   */
+  runUntil(until: number, settle: () => void, done: () => boolean = () => false): boolean {
+    for (;;) {
+      const next = this.peek();
+      if (!next || next.at > until) break;
+      this.step();
+      settle();
+      if (done()) return true;
+    }
+    this.now = until;
+    return false;
   }
 
   /** Runs until the promise settles, and gives its value; throws when nothing is left to happen. */
@@ -79,22 +103,39 @@ export class World {
   }
 
   private peek(): Scheduled | undefined {
-    while (this.queue[0]?.cancelled) this.queue.shift();
+    while (this.queue[0]?.cancelled) this.removeFirst();
     return this.queue[0];
   }
 
   private step(): boolean {
     const event = this.peek();
     if (!event) return false;
-    this.queue.shift();
+    this.removeFirst();
     this.now = Math.max(this.now, event.at);
     event.run();
     return true;
   }
+
+  /** The last one takes the place of the first and sinks. */
+  private removeFirst(): void {
+    const { queue } = this;
+    const last = queue.pop();
+    if (!last || queue.length === 0) return;
+    let place = 0;
+    for (let below = 1; below < queue.length; below = 2 * place + 1) {
+      const [left, right] = [queue[below] as Scheduled, queue[below + 1]];
+      const first = right && comesBefore(right, left) ? right : left;
+      if (comesBefore(last, first)) break;
+      queue[place] = first;
+      place = first === left ? below : below + 1;
+    }
+    queue[place] = last;
+  }
 }
 
-function comesBefore(event: Scheduled, other: Scheduled | undefined): boolean {
-  return other !== undefined && event.at < other.at;
+/** Events of one moment come in the order in which they were scheduled. */
+function comesBefore(event: Scheduled, other: Scheduled): boolean {
+  return event.at < other.at || (event.at === other.at && event.order < other.order);
 }
 
 /** All promise reactions, however long their chain: a macrotask comes after them. */

@@ -4,7 +4,7 @@
  *
  * The world's own loop needs setImmediate alone, which stays real.
  */
-import type { Cancellable, World } from '../../test/sim/world.ts';
+import type { Cancellable, World } from './world.ts';
 
 export function runOnClockOf(world: World): void {
   Date.now = () => Math.floor(world.now);
