@@ -1,0 +1,225 @@
+/**
+ * A simulated client behind a router of its own: the real one (src/router/members/ask.ts) over the
+ * simulated network. It does one thing at a time, and everything it asks and hears is recorded.
+ *
+ * Reads at a follower, a learner or without a quorum go straight to a member.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { MemberReplySchema, MemberRequestSchema } from '../../../src/api/gen/member_pb.js';
+import { protocolVersion } from '../../../src/api/limits.ts';
+import type { RouterEnv } from '../../../src/router/env.ts';
+import { startDeadline } from '../../../src/router/http/deadline.ts';
+import { askGroup } from '../../../src/router/members/ask.ts';
+import type { AskKind, MemberOp } from '../../../src/router/members/call.ts';
+import { forgetAll } from '../../../src/router/members/hints.ts';
+import {
+  type Call,
+  get,
+  isWrite,
+  type Pending,
+  put,
+  range,
+  remove,
+  txn,
+} from '../../support/history/history.ts';
+import { Random } from '../../support/random.ts';
+import type { ClientOp } from './plan.ts';
+import { compactionAt, outcomeOf, requestOf } from './requests.ts';
+import type { Simulation } from './simulation.ts';
+
+export { forgetAll as forgetHints };
+
+/** What came of a request: its response; nothing, for certain; or nobody knows. */
+export type Outcome = Uint8Array | 'failed' | 'unknown';
+
+const patienceMs = [400, 1_500, 3_000];
+const allKeys = ['a', 'z'] as const;
+
+export class Client {
+  readonly number: number;
+  private readonly simulation: Simulation;
+  private readonly random: Random;
+  private readonly queue: ClientOp[] = [];
+  private isBusy = false;
+  private isolate = 0;
+  private writes = 0;
+  /** Newest revision that any answer named, and of each key the last one seen. */
+  private revision = 1;
+  private readonly seen = new Map<string, number>();
+
+  constructor(simulation: Simulation, number: number) {
+    this.simulation = simulation;
+    this.number = number;
+    this.random = new Random(simulation.plan.shape.seed * 13 + number);
+  }
+
+  get isIdle(): boolean {
+    return !this.isBusy && this.queue.length === 0;
+  }
+
+  enqueue(op: ClientOp): void {
+    this.queue.push(op);
+    if (!this.isBusy) this.goOn();
+  }
+
+  /** What it has not begun it does not do any more. */
+  giveUp(): void {
+    this.queue.length = 0;
+  }
+
+  /** The router's isolate is a new one: it knows nothing of the group. */
+  forget(): void {
+    this.isolate += 1;
+  }
+
+  private goOn(): void {
+    const next = this.queue.shift();
+    if (!next) return;
+    this.isBusy = true;
+    this.perform(next)
+      .catch((error) => this.simulation.fail(`client ${this.number}: ${String(error)}`))
+      .finally(() => {
+        this.isBusy = false;
+        this.goOn();
+      });
+  }
+
+  private async perform(op: ClientOp): Promise<void> {
+    if (op.op === 'compact') {
+      const outcome = await this.ask('write', compactionAt(Math.max(1, this.revision - op.back)));
+      if (typeof outcome !== 'string') this.simulation.count('compactions');
+      return;
+    }
+    const via = op.op === 'get' || op.op === 'range' ? op.via : 'router';
+    const place = 'place' in op ? op.place : 0;
+    const done = await this.record(this.callOf(op), via, place);
+    this.simulation.count(`operation: ${op.op}${via === 'router' ? '' : ` ${via}`}`);
+    this.simulation.count(`outcome: ${done}`);
+  }
+
+  private callOf(op: Exclude<ClientOp, { op: 'compact' }>): Call {
+    const { key } = op;
+    switch (op.op) {
+      case 'put':
+        return put(key, this.value());
+      case 'delete':
+        return remove(key);
+      case 'increment':
+        return txn({
+          compares: [
+            { key, target: 'modRevision', relation: '=', operand: this.seen.get(key) ?? 0 },
+          ],
+          success: [{ kind: 'put', key, value: this.value() }],
+          failure: [{ kind: 'get', key }],
+        });
+      case 'move':
+        if (op.other === key) return put(key, this.value());
+        return txn({
+          success: [
+            { kind: 'get', key },
+            { kind: 'put', key: op.other, value: this.value() },
+            { kind: 'delete', key },
+          ],
+        });
+      case 'history':
+        return get(key, { at: Math.max(1, this.revision - op.back) });
+      case 'get':
+        return get(key, { serializable: op.via === 'serializable' });
+      case 'range':
+        return range(...allKeys, { serializable: op.via === 'serializable' });
+    }
+  }
+
+  private value(): string {
+    this.writes += 1;
+    return `${this.number}.${this.writes}`;
+  }
+
+  private async record(call: Call, via: string, place: number): Promise<string> {
+    const pending = this.simulation.history.begin(this.number, call);
+    const op = requestOf(call);
+    const outcome =
+      via === 'router'
+        ? await this.ask(isWrite(call) ? 'write' : 'read', op)
+        : await this.askPlace(place, op, via === 'serializable');
+    this.simulation.trace(() => `client ${this.number}: ${JSON.stringify(call)} ${shown(outcome)}`);
+    return this.conclude(call, pending, outcome);
+  }
+
+  private conclude(call: Call, pending: Pending, outcome: Outcome): string {
+    if (outcome === 'failed') pending.failed();
+    else if (outcome === 'unknown') pending.unknown();
+    else {
+      const success = outcomeOf(call, outcome, (id) => this.simulation.serverOf(id));
+      this.learn(success);
+      pending.answer(success);
+      return 'ok';
+    }
+    return outcome;
+  }
+
+  private learn({ revision, answers }: ReturnType<typeof outcomeOf>): void {
+    this.revision = Math.max(this.revision, revision);
+    for (const answer of answers)
+      if (answer.kind === 'get' || answer.kind === 'range')
+        for (const { key, modRevision } of answer.found) this.seen.set(key, modRevision);
+  }
+
+  /** Through the router, wherever the leader may be. */
+  async ask(kind: AskKind, op: MemberOp, timeoutMs = this.random.pick(patienceMs)) {
+    const answer = await askGroup({
+      env: this.env(),
+      tenant: `${this.number}-${this.isolate}`,
+      kind,
+      op,
+      deadline: startDeadline(timeoutMs, Date.now()),
+    });
+    if (answer.ok) return answer.response;
+    this.simulation.trace(() => `client ${this.number}: ${answer.error} ${answer.detail}`);
+    return answer.outcomeUnknown ? 'unknown' : 'failed';
+  }
+
+  private env(): RouterEnv {
+    const fetch = (place: number) => async (_: string, { body }: { body: Uint8Array }) => {
+      const bytes = await this.simulation.callOfClient(this.number, place, body);
+      return { status: 200, arrayBuffer: async () => bytes };
+    };
+    const namespace = {
+      idFromName: (name: string) => Number(name.slice(name.lastIndexOf('/') + 1)),
+      get: (place: number) => ({ fetch: fetch(place) }),
+    };
+    return {
+      RAFT_NODE: namespace as unknown as DurableObjectNamespace,
+      MEMBERS: String(this.simulation.plan.shape.size),
+    };
+  }
+
+  /** A read that this very member is to serve. */
+  private async askPlace(place: number, op: MemberOp, serializable: boolean): Promise<Outcome> {
+    const timeoutMs = this.random.pick(patienceMs);
+    const request = create(MemberRequestSchema, {
+      protocol: protocolVersion,
+      op,
+      timeoutMs,
+      groupSize: this.simulation.plan.shape.size,
+      serializable,
+      readHere: !serializable,
+    });
+    const body = toBinary(MemberRequestSchema, request);
+    const silence = new Promise<'failed'>((resolve) => {
+      this.simulation.world.schedule(timeoutMs, () => resolve('failed'));
+    });
+    const reply = this.simulation.callOfClient(this.number, place, body).then(
+      (bytes) => {
+        const { outcome } = fromBinary(MemberReplySchema, bytes);
+        return outcome.case === 'response' ? outcome.value : 'failed';
+      },
+      () => 'failed' as const,
+    );
+    return Promise.race([reply, silence]);
+  }
+}
+
+function shown(outcome: Outcome): string {
+  return typeof outcome === 'string' ? outcome : 'ok';
+}

@@ -1,0 +1,96 @@
+/**
+ * The storage of one place: what is written, and what of it is durable.
+ *
+ * Everything written since the last flush is one open SQLite transaction, each turn a savepoint in
+ * it. A flush makes all of it durable, a crash may lose all of it; so what survives is always a
+ * prefix of the turns, which is what the output gate promises and no more.
+ */
+import type { Row, Sql, SqlValue } from '../../../src/kv/sql.ts';
+import { NodeSql } from '../../support/node-sql.ts';
+
+export interface Backup {
+  readonly schema: readonly string[];
+  readonly tables: readonly { readonly name: string; readonly rows: readonly Row[] }[];
+}
+
+export class Disk {
+  private sql = new NodeSql();
+  /** Something is written and not durable. */
+  isDirty = false;
+  private inTransaction = false;
+
+  /** Called by the life that lives on this disk, and by nobody else. */
+  transaction(work: () => void): void {
+    if (this.inTransaction) throw new Error('a transaction within a transaction');
+    this.begin();
+    this.sql.run('SAVEPOINT turn');
+    this.inTransaction = true;
+    try {
+      work();
+    } catch (error) {
+      this.sql.run('ROLLBACK TO turn');
+      throw error;
+    } finally {
+      this.inTransaction = false;
+      this.sql.run('RELEASE turn');
+    }
+  }
+
+  /** Every write counts, whether or not somebody has opened a transaction for it. */
+  run(query: string, bindings: SqlValue[]): void {
+    this.begin();
+    this.sql.run(query, ...bindings);
+  }
+
+  get reader(): Pick<Sql, 'all' | 'first' | 'iterate'> {
+    return this.sql;
+  }
+
+  flush(): void {
+    if (this.isDirty) this.sql.run('COMMIT');
+    this.isDirty = false;
+  }
+
+  lose(): void {
+    if (this.isDirty) this.sql.run('ROLLBACK');
+    this.isDirty = false;
+  }
+
+  /** As deleteAll() would. */
+  wipe(): void {
+    this.close();
+    this.sql = new NodeSql();
+  }
+
+  close(): void {
+    this.lose();
+    this.sql.close();
+  }
+
+  /** A copy of what is durable; the caller has seen to it that nothing else is there. */
+  backUp(): Backup {
+    const { sql } = this;
+    const objects = sql.all("SELECT name, sql FROM sqlite_master WHERE type = 'table'");
+    return {
+      schema: objects.map(([, statement]) => String(statement)),
+      tables: objects.map(([name]) => ({
+        name: String(name),
+        rows: sql.all(`SELECT * FROM ${name}`),
+      })),
+    };
+  }
+
+  restore({ schema, tables }: Backup): void {
+    this.wipe();
+    for (const statement of schema) this.sql.run(statement);
+    for (const { name, rows } of tables)
+      for (const row of rows)
+        this.sql.run(`INSERT INTO ${name} VALUES (${row.map(() => '?').join()})`, ...row);
+  }
+
+  private begin(): void {
+    if (this.isDirty) return;
+    this.sql.run('BEGIN');
+    this.isDirty = true;
+  }
+}

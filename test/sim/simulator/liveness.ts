@@ -1,0 +1,206 @@
+/**
+ * After the disturbance: a quorum heals and has to serve, then everybody heals and has to agree.
+ *
+ * Bounds are in virtual time: a write is acknowledged within half a minute by a quorum that is well,
+ * whatever the rest does; all come to rest; and with the repair alarm alone, asked by nobody, every
+ * member catches up within three hours.
+ */
+import { placeOf } from '../../../src/node-do/identity.ts';
+import { allMembers } from '../../../src/raft/configuration.ts';
+import type { MemberId } from '../../../src/raft/types.ts';
+import { put, range } from '../../support/history/history.ts';
+import { checkLinearizability } from '../../support/history/linearizability.ts';
+import { assertRevisions } from '../../support/history/revisions.ts';
+import { Random } from '../../support/random.ts';
+import { Client } from './clients.ts';
+import { groupOf } from './oracle.ts';
+import type { Life } from './place.ts';
+import { placesMax } from './plan.ts';
+import { outcomeOf, requestOf } from './requests.ts';
+import type { Simulation } from './simulation.ts';
+
+const idleWithinMs = 30_000;
+const writeWithinMs = 30_000;
+/** The longest wait of the core that is not renewed, and a keep-alive alarm. */
+const restWithinMs = 180_000;
+const repairWithinMs = 3 * 3_600_000;
+const survivor = 91;
+
+/** False: a violation was found. */
+export function recover(simulation: Simulation): boolean {
+  const { world } = simulation;
+  for (const client of simulation.clients) client.giveUp();
+  const areIdle = () => simulation.clients.every(({ isIdle }) => isIdle) && simulation.admin.isIdle;
+  simulation.pass(idleWithinMs, areIdle);
+  if (!areIdle()) simulation.fail('a client waits longer than its deadline');
+  if (simulation.violation) return false;
+
+  const down = healQuorum(simulation);
+  simulation.trace(() => `*** a quorum is healed; down: ${[...down].join() || 'nobody'}`);
+  const begunAt = world.now;
+  const client = new Client(simulation, survivor);
+  if (!writeSomething(simulation, client)) return false;
+  simulation.count('milliseconds to the first write', Math.round(world.now - begunAt));
+  if (!comesToRest(simulation, 'a quorum')) return false;
+
+  healAll(simulation, down);
+  simulation.trace(() => '*** all are healed');
+  simulation.pass(repairWithinMs, () => areEqual(simulation) && simulation.isAtRest);
+  if (simulation.violation) return false;
+  if (!comesToRest(simulation, 'everybody')) return false;
+  checkEquality(simulation);
+  if (simulation.violation) return false;
+  finalRead(simulation, client);
+  if (simulation.violation) return false;
+  judgeHistory(simulation);
+  return simulation.violation === null;
+}
+
+/** Returns the places that stay down. */
+function healQuorum(simulation: Simulation): Set<number> {
+  const { network, oracle, plan, zombies } = simulation;
+  const random = new Random(plan.shape.seed * 17);
+  network.mendAll();
+  simulation.lateAlarmsMs = 0;
+  for (const life of zombies) if (!life.ended) life.end('superseded, and gone');
+  zombies.clear();
+  const down = new Set<number>();
+  const isDown = (id: MemberId) => down.has(placeOf(id));
+  if (random.next() < 0.7)
+    for (let place = 1; place <= placesMax; place += 1) {
+      if (random.next() < 0.4) continue;
+      down.add(place);
+      // Before anybody is born the first place has to be there, and all that it asks.
+      if (oracle.shadows.size === 0 || !oracle.hasQuorumWithout(isDown)) down.delete(place);
+    }
+  for (let number = 1; number <= placesMax; number += 1) {
+    const place = simulation.place(number);
+    place.armedCrash = null;
+    place.frozenAt = null;
+    place.commitMsMax = plan.shape.commitMsMax;
+    place.downUntil = 0;
+    if (down.has(number)) {
+      const keeps = random.next() < 0.5;
+      place.crash('stays down', { keeps, downMs: Number.POSITIVE_INFINITY });
+    }
+  }
+  upgrade(simulation, newestCode(simulation));
+  return down;
+}
+
+function newestCode({ places }: Simulation): number {
+  return Math.max(...[...places.values()].map(({ code }) => code.rules));
+}
+
+/** Whoever is to serve can apply what is in the log. */
+function upgrade({ places }: Simulation, rules: number): void {
+  const newest = [...places.values()].find(({ code }) => code.rules === rules)?.code;
+  for (const place of places.values()) {
+    if (!newest || place.code.rules === rules) continue;
+    place.code = newest;
+    place.crash('deploy', { keeps: true, downMs: place.isDown ? Number.POSITIVE_INFINITY : 0 });
+  }
+}
+
+function healAll(simulation: Simulation, down: ReadonlySet<number>): void {
+  for (const number of down) simulation.place(number).downUntil = 0;
+}
+
+function writeSomething(simulation: Simulation, client: Client): boolean {
+  let done = false;
+  const attempt = async (): Promise<void> => {
+    for (let time = 1; ; time += 1) {
+      const call = put('z', `last ${time}`);
+      const pending = simulation.history.begin(client.number, call);
+      const outcome = await client.ask('write', requestOf(call), 2_000);
+      if (outcome === 'unknown') pending.unknown();
+      else if (outcome === 'failed') pending.failed();
+      else {
+        pending.answer(outcomeOf(call, outcome, (id) => simulation.serverOf(id)));
+        done = true;
+        return;
+      }
+    }
+  };
+  void attempt();
+  simulation.pass(writeWithinMs, () => done);
+  if (!done) simulation.fail('liveness: a quorum that is well acknowledged no write');
+  return simulation.violation === null;
+}
+
+function comesToRest(simulation: Simulation, who: string): boolean {
+  simulation.pass(restWithinMs, () => simulation.isAtRest);
+  if (!simulation.isAtRest) simulation.fail(`liveness: ${who} came not to rest`);
+  return simulation.violation === null;
+}
+
+/** Of the newest committed configuration, those whose storage is there. */
+function members(simulation: Simulation): MemberId[] {
+  const { newestCommitted } = simulation.oracle;
+  if (!newestCommitted) return [];
+  return allMembers(newestCommitted.configuration).filter((id) => !simulation.oracle.isGone(id));
+}
+
+function lifeOf(simulation: Simulation, id: MemberId): Life {
+  return simulation.place(placeOf(id)).wake();
+}
+
+/** Looks without waking anybody: who sleeps has to be woken by its alarm, or by the others. */
+function areEqual(simulation: Simulation): boolean {
+  const target = simulation.oracle.committedIndex;
+  return members(simulation).every((id) => {
+    const life = simulation.place(placeOf(id)).life;
+    const group = life && groupOf(life);
+    return group?.self === id && group.machine.appliedIndex >= target;
+  });
+}
+
+function checkEquality(simulation: Simulation): void {
+  const target = simulation.oracle.committedIndex;
+  let expected: string | null = null;
+  for (const id of members(simulation)) {
+    const life = lifeOf(simulation, id);
+    const group = groupOf(life);
+    const applied = group?.machine.appliedIndex ?? -1;
+    if (group?.self !== id || applied < target) {
+      simulation.fail(`liveness: ${id} has applied ${applied} of ${target} after three hours`);
+      return;
+    }
+    const hash = hashOf(group.machine.logicalHash());
+    expected ??= hash;
+    if (hash !== expected) simulation.fail(`${id} holds another state than the others`);
+  }
+}
+
+function hashOf(pages: Generator<void, string>): string {
+  for (;;) {
+    const step = pages.next();
+    if (step.done) return step.value;
+  }
+}
+
+function finalRead(simulation: Simulation, client: Client): void {
+  const call = range('a', 'zz');
+  let done = false;
+  const pending = simulation.history.begin(client.number, call);
+  void client.ask('read', requestOf(call), 20_000).then((outcome) => {
+    if (typeof outcome === 'string') simulation.fail('liveness: the last read failed');
+    else pending.answer(outcomeOf(call, outcome, (id) => simulation.serverOf(id)));
+    done = true;
+  });
+  simulation.pass(writeWithinMs, () => done);
+  if (!done) simulation.fail('liveness: the last read has no answer');
+}
+
+function judgeHistory(simulation: Simulation): void {
+  const { history } = simulation;
+  const verdict = checkLinearizability(history, { stepsMax: 200_000 });
+  if (verdict.verdict === 'unknown') simulation.count('histories undecided');
+  if (verdict.verdict === 'not linearizable')
+    simulation.fail(`not linearizable: key ${verdict.key}`);
+  try {
+    assertRevisions(history);
+  } catch (error) {
+    simulation.fail(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * What happens in a seed: its shape, and a list of decisions at times. The plan depends on the seed
+ * alone and not on how the run goes, so that a run can be repeated with some decisions left out.
+ *
+ * A decision that cannot be carried out when its time comes (no leader to transfer from, a place
+ * that must not be lost) is skipped; the run counts what was.
+ */
+import type { Tuning } from '../../../src/node-do/group-member.ts';
+import type { CodeVersion } from '../../../src/node-do/platform.ts';
+import { Random } from '../../support/random.ts';
+
+export interface Shape {
+  readonly seed: number;
+  readonly size: 1 | 3 | 5;
+  readonly tuning: Tuning;
+  /** One way, between two parties: drawn for each link from [half of this, twice this]. */
+  readonly latencyMs: number;
+  /** A commit takes from 0 to this long to be durable. */
+  readonly commitMsMax: number;
+  /** Of a place's clock, at its first life: from minus this to this. */
+  readonly skewMsMax: number;
+  readonly code: CodeVersion;
+  readonly clients: number;
+  /** How long decisions go on. */
+  readonly chaosMs: number;
+}
+
+export interface Plan {
+  readonly shape: Shape;
+  /** In order of time. */
+  readonly decisions: readonly Decision[];
+}
+
+/** A place by number, or whichever leads when the time comes. */
+export type Target = number | 'leader';
+
+export type ReadVia = 'router' | 'here' | 'serializable';
+
+export type ClientOp =
+  | { readonly op: 'put' | 'delete' | 'increment'; readonly key: string }
+  | { readonly op: 'move'; readonly key: string; readonly other: string }
+  | { readonly op: 'get' | 'range'; readonly key: string; readonly via: ReadVia; place: number }
+  /** The state at an earlier revision, so many back. */
+  | { readonly op: 'history'; readonly key: string; readonly back: number }
+  | { readonly op: 'compact'; readonly back: number };
+
+export type ChangeKind = 'add' | 'promote' | 'demote' | 'remove' | 'replace' | 'mend';
+
+export type Fault =
+  | { readonly do: 'cut'; readonly from: Target; readonly to: Target; readonly bothWays: boolean }
+  | { readonly do: 'isolate'; readonly place: Target; readonly fromClients: boolean }
+  | { readonly do: 'split'; readonly side: readonly number[] }
+  | { readonly do: 'strand'; readonly client: number; readonly place: Target }
+  | { readonly do: 'lossy'; readonly probability: number }
+  | { readonly do: 'lossyResponses'; readonly probability: number }
+  | { readonly do: 'duplicates'; readonly probability: number }
+  | { readonly do: 'delays'; readonly probability: number; readonly byMs: number }
+  | { readonly do: 'refusals'; readonly place: Target; readonly overloaded: boolean }
+  | { readonly do: 'slowDisk'; readonly place: Target; readonly commitMs: number }
+  | { readonly do: 'freezeClock'; readonly place: Target }
+  | { readonly do: 'lateAlarms'; readonly byMs: number }
+  | { readonly do: 'crash'; readonly place: Target; readonly moment: CrashAt; readonly keeps: boolean }
+  | { readonly do: 'supersede'; readonly place: Target };
+
+/** When the process dies: now, or around its next transaction. */
+export type CrashAt = 'now' | 'afterTransaction' | 'beforeTransaction' | 'gateOpens';
+
+export type Blow =
+  | { readonly do: 'evict'; readonly place: Target }
+  | { readonly do: 'evictAll' }
+  | { readonly do: 'alarm'; readonly place: Target; readonly times: number }
+  | { readonly do: 'clock'; readonly place: Target; readonly byMs: number }
+  | { readonly do: 'deploy'; readonly code: CodeVersion; readonly spreadMs: number }
+  | { readonly do: 'forgetHints'; readonly client: number }
+  | { readonly do: 'wipe'; readonly place: number }
+  | { readonly do: 'backup'; readonly place: number }
+  | { readonly do: 'restore'; readonly place: number };
+
+export type Admin =
+  | { readonly do: 'change'; readonly kind: ChangeKind; readonly dice: number }
+  | { readonly do: 'transfer'; readonly place: number };
+
+export type Decision = { readonly at: number } & (
+  | ({ readonly do: 'op'; readonly client: number } & { readonly call: ClientOp })
+  | (Fault & { readonly forMs: number })
+  | Blow
+  | Admin
+);
+
+export const placesMax = 7;
+
+export const firstCode: CodeVersion = { rules: 1, protocol: 1, minProtocol: 1 };
+const nextCode: CodeVersion = { rules: 2, protocol: 2, minProtocol: 1 };
+
+const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+export function makePlan(seed: number): Plan {
+  const random = new Random(seed);
+  const shape = makeShape(seed, random);
+  const quiet = makeQuiet(random, shape);
+  const decisions = [
+    ...makeOps(random, shape),
+    ...makeFaults(random, shape),
+    ...makeAdmin(random, shape),
+    ...makeVersions(random, shape),
+    ...makeLosses(random, shape),
+  ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
+  decisions.sort((a, b) => a.at - b.at);
+  return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
+}
+
+function makeShape(seed: number, random: Random): Shape {
+  return {
+    seed,
+    size: random.pick([1, 3, 3, 3, 3, 5] as const),
+    tuning: makeTuning(random),
+    latencyMs: random.pick([0.5, 2, 10, 40]),
+    commitMsMax: random.pick([0, 1, 10]),
+    skewMsMax: random.pick([0, 200, 60_000]),
+    code: firstCode,
+    clients: random.integer(4, 7),
+    chaosMs: random.pick([15_000, 30_000, 45_000]),
+  };
+}
+
+/** Small limits make the rare paths common. */
+function makeTuning(random: Random): Tuning {
+  const keptEntries = random.pick([2, 4, 16, 64, 2_048]);
+  const storage = {
+    chunkBytesMax: random.pick([60, 200, 262_144]),
+    keptEntries,
+    entriesPerCheck: random.pick([1, 4, 16]),
+    entriesPerCut: random.pick([2, 16, 4_096]),
+  };
+  if (random.next() < 0.4) return { storage };
+  const core = {
+    appendEntriesMax: random.integer(1, 3),
+    committedEntriesMax: random.integer(1, 3),
+    inflightMessagesMax: random.integer(1, 3),
+    uncommittedBytesMax: random.pick([1, 100, 1_000]),
+    pendingReadsMax: random.integer(1, 5),
+    readSpacingMs: random.integer(0, 5),
+    readRequestsMax: random.integer(1, 4),
+    commitNoticeMs: random.integer(0, 20),
+    snapshotIdleMs: random.pick([2_000, 300_000]),
+    promotionLagMax: random.pick([2, 1_000]),
+  };
+  return { storage, core };
+}
+
+/** Moves times behind a pause: the group comes to rest in it, and is woken. */
+function makeQuiet(random: Random, { chaosMs }: Shape): (at: number) => number {
+  const pauses = Array.from({ length: random.integer(0, 2) }, () => ({
+    at: random.integer(0, chaosMs),
+    ms: random.pick([3_000, 20_000, 200_000]),
+  }));
+  return (at) => pauses.reduce((sum, pause) => (pause.at <= at ? sum + pause.ms : sum), at);
+}
+
+const opsMin = 320;
+const opsMax = 420;
+
+function makeOps(random: Random, { clients, chaosMs }: Shape): Decision[] {
+  return Array.from({ length: random.integer(opsMin, opsMax) }, () => ({
+    at: random.integer(0, chaosMs),
+    do: 'op' as const,
+    client: random.integer(1, clients),
+    call: makeOp(random),
+  }));
+}
+
+function makeOp(random: Random): ClientOp {
+  const key = random.pick(keys);
+  const dice = random.integer(1, 100);
+  if (dice <= 30) return { op: 'put', key };
+  if (dice <= 37) return { op: 'delete', key };
+  if (dice <= 47) return { op: 'increment', key };
+  if (dice <= 53) return { op: 'move', key, other: random.pick(keys) };
+  if (dice <= 56) return { op: 'history', key, back: random.integer(0, 20) };
+  if (dice <= 58) return { op: 'compact', back: random.integer(0, 10) };
+  const via = random.pick(['router', 'router', 'here', 'serializable'] as const);
+  const place = random.integer(1, placesMax - 2);
+  return { op: dice <= 92 ? 'get' : 'range', key, via, place };
+}
+
+const faultsMin = 34;
+const faultsMax = 60;
+
+function makeFaults(random: Random, shape: Shape): Decision[] {
+  const begin = random.next() < 0.3 ? 0 : 2_000;
+  return Array.from({ length: random.integer(faultsMin, faultsMax) }, () => {
+    const at = random.integer(begin, shape.chaosMs);
+    if (random.next() < 0.3) return { at, ...makeBlow(random, shape) };
+    const forMs = random.pick([50, 300, 1_000, 3_000, 12_000]);
+    return { at, forMs, ...makeFault(random, shape) };
+  });
+}
+
+function somePlace(random: Random): Target {
+  return random.next() < 0.4 ? 'leader' : random.integer(1, placesMax - 2);
+}
+
+function makeFault(random: Random, { clients }: Shape): Fault {
+  const place = somePlace(random);
+  switch (random.integer(1, 20)) {
+    case 1:
+    case 2:
+      return { do: 'cut', from: place, to: somePlace(random), bothWays: random.next() < 0.4 };
+    case 3:
+    case 4:
+    case 5:
+      return { do: 'isolate', place, fromClients: random.next() < 0.5 };
+    case 6: {
+      const side = Array.from({ length: placesMax }, (_, at) => at + 1);
+      return { do: 'split', side: side.filter(() => random.next() < 0.5) };
+    }
+    case 7:
+      return { do: 'strand', client: random.integer(1, clients), place };
+    case 8:
+      return { do: 'lossy', probability: random.pick([0.05, 0.3]) };
+    case 9:
+      return { do: 'lossyResponses', probability: random.pick([0.1, 0.5]) };
+    case 10:
+      return { do: 'duplicates', probability: random.pick([0.1, 0.5]) };
+    case 11:
+      return {
+        do: 'delays',
+        probability: random.pick([0.1, 0.6]),
+        byMs: random.pick([50, 600, 4_000]),
+      };
+    case 12:
+      return { do: 'refusals', place, overloaded: random.next() < 0.5 };
+    case 13:
+      return { do: 'slowDisk', place, commitMs: random.pick([30, 300, 1_500]) };
+    case 14:
+      return { do: 'freezeClock', place };
+    case 15:
+      return { do: 'lateAlarms', byMs: random.pick([1_000, 60_000]) };
+    case 16:
+    case 17:
+    case 18: {
+      const moment = random.pick([
+        'now',
+        'afterTransaction',
+        'beforeTransaction',
+        'gateOpens',
+      ] as const);
+      return { do: 'crash', place, moment, keeps: random.next() < 0.5 };
+    }
+    default:
+      return { do: 'supersede', place };
+  }
+}
+
+function makeBlow(random: Random, { clients, code }: Shape): Blow {
+  const place = somePlace(random);
+  switch (random.integer(1, 9)) {
+    case 1:
+    case 2:
+    case 3:
+      return { do: 'evict', place };
+    case 4:
+      return { do: 'evictAll' };
+    case 5:
+      return { do: 'alarm', place, times: random.integer(1, 2) };
+    case 6:
+    case 7:
+      return { do: 'clock', place, byMs: random.pick([-1_500, -100, 100, 1_500, 60_000]) };
+    case 8:
+      return { do: 'deploy', code, spreadMs: random.pick([0, 1_000]) };
+    default:
+      return { do: 'forgetHints', client: random.integer(1, clients) };
+  }
+}
+
+function makeAdmin(random: Random, { chaosMs }: Shape): Decision[] {
+  const changes = random.pick([0, 0, 4, 8, 16]);
+  const transfers = random.pick([0, 2, 5]);
+  const kinds = ['add', 'add', 'promote', 'promote', 'demote', 'remove', 'replace', 'mend'] as const;
+  const at = () => random.integer(1_000, chaosMs);
+  return [
+    ...Array.from({ length: changes }, () => ({
+      at: at(),
+      do: 'change' as const,
+      kind: random.pick(kinds),
+      dice: random.integer(0, 1_000),
+    })),
+    ...Array.from({ length: transfers }, () => ({
+      at: at(),
+      do: 'transfer' as const,
+      place: random.integer(1, 5),
+    })),
+  ];
+}
+
+/** A rolling deploy of newer code, perhaps taken back once. */
+function makeVersions(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 0.25) return [];
+  const deploy = (code: CodeVersion): Decision => ({
+    at: random.integer(2_000, chaosMs),
+    do: 'deploy',
+    code,
+    spreadMs: random.pick([0, 2_000, 15_000]),
+  });
+  return [deploy(nextCode), ...(random.next() < 0.4 ? [deploy(firstCode)] : [])];
+}
+
+/** What loses data: at most one place in a seed, and rarely. */
+function makeLosses(random: Random, { chaosMs }: Shape): Decision[] {
+  const dice = random.next();
+  const place = random.integer(1, 3);
+  const at = random.integer(1_000, chaosMs);
+  if (dice < 0.15) return [{ at, do: 'wipe', place }];
+  if (dice >= 0.25) return [];
+  const backup = random.integer(500, at);
+  return [
+    { at: backup, do: 'backup', place },
+    { at, do: 'restore', place },
+  ];
+}

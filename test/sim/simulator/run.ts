@@ -1,0 +1,59 @@
+/** Runs one plan from its beginning to its verdict. */
+import { LifeEnded } from './place.ts';
+import { recover } from './liveness.ts';
+import { makePlan, type Plan } from './plan.ts';
+import { Simulation } from './simulation.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  /** null: none. */
+  readonly violation: string | null;
+  /** How often each thing happened. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly trace: readonly string[];
+}
+
+let running: Simulation | null = null;
+
+process.on('unhandledRejection', (error) => {
+  if (error instanceof LifeEnded) return;
+  if (running) running.fail(`a promise failed unseen: ${String(error)}`);
+  else throw error;
+});
+
+export function runSeed(seed: number): Outcome {
+  return runPlan(makePlan(seed));
+}
+
+/** Must be called from a macrotask (inMacrotask). */
+export function runPlan(plan: Plan, traced = false): Outcome {
+  const lines: string[] = [];
+  const simulation = new Simulation(plan, traced ? lines : null);
+  running = simulation;
+  try {
+    if (simulation.disturb()) recover(simulation);
+  } catch (error) {
+    simulation.fail(`the simulator threw: ${error instanceof Error ? error.stack : String(error)}`);
+  } finally {
+    simulation.close();
+    running = null;
+  }
+  const { counts, oracle, violation } = simulation;
+  counts.set('events', simulation.events);
+  counts.set('elections', oracle.elections);
+  counts.set('snapshots installed', oracle.snapshotsInstalled);
+  return { seed: plan.shape.seed, violation, counts, trace: lines };
+}
+
+/** Reactions of promises can be run to their end only where none is running. */
+export function inMacrotask<T>(run: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(run());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}

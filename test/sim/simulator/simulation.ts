@@ -1,0 +1,290 @@
+/**
+ * One seed: a tenant's places, its clients and its administrator in virtual time, under faults.
+ *
+ * Everything runs synchronously: an event is one entry into a life or a client, then all promise
+ * reactions run, then the oracle looks. So a run must be started from a macrotask (see inMacrotask).
+ */
+import type { MemberPath } from '../../../src/node-do/platform.ts';
+import { History } from '../../support/history/history.ts';
+import { runOnClockOf } from '../virtual-clock.ts';
+import { World } from '../world.ts';
+import { Admin } from './admin.ts';
+import { Client, forgetHints } from './clients.ts';
+import { Faults } from './faults.ts';
+import { describeCall } from './describe.ts';
+import { firstClient, Network } from './network.ts';
+import { groupOf, Oracle } from './oracle.ts';
+import { type Life, LifeEnded, Place } from './place.ts';
+import type { Decision, Plan } from './plan.ts';
+import { watchCores } from './probe.ts';
+
+/** Runs all promise reactions and their reactions, now. Undocumented, and in every Node so far. */
+const runReactions = (process as unknown as { _tickCallback(): void })._tickCallback;
+
+/** A seed has some ten thousand. */
+const eventsMax = 300_000;
+
+export class Simulation {
+  readonly plan: Plan;
+  readonly world: World;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly history: History;
+  readonly places = new Map<number, Place>();
+  readonly clients: readonly Client[];
+  readonly admin: Admin;
+  readonly counts = new Map<string, number>();
+  readonly preferredPlaces: readonly number[] = [];
+  /** Superseded lives that have not noticed yet. */
+  readonly zombies = new Set<Life>();
+  lateAlarmsMs = 0;
+  readonly begunAt: number;
+  private readonly faults: Faults;
+  private readonly lines: string[] | null;
+  private current: Life | null = null;
+  private callsUnderWay = 0;
+  events = 0;
+
+  constructor(plan: Plan, lines: string[] | null) {
+    this.plan = plan;
+    this.lines = lines;
+    this.world = new World(plan.shape.seed);
+    this.begunAt = this.world.now;
+    runOnClockOf(this.world);
+    forgetHints();
+    this.network = new Network(plan.shape, (what) => this.count(what));
+    this.oracle = new Oracle(() => this.current);
+    this.history = new History(() => this.world.now - this.begunAt);
+    const { clients } = plan.shape;
+    this.clients = Array.from({ length: clients }, (_, at) => new Client(this, at + 1));
+    this.admin = new Admin(this);
+    this.faults = new Faults(this);
+    watchCores(this.oracle);
+  }
+
+  get violation(): string | null {
+    return this.oracle.violation;
+  }
+
+  fail(what: string): void {
+    this.oracle.fail(what);
+  }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  }
+
+  trace(line: () => string): void {
+    if (!this.lines) return;
+    const at = ((this.world.now - this.begunAt) / 1_000).toFixed(3).padStart(9);
+    this.lines.push(`${at}  ${line()}`);
+  }
+
+  place(number: number): Place {
+    let place = this.places.get(number);
+    if (!place) {
+      place = new Place(this, number);
+      this.places.set(number, place);
+    }
+    return place;
+  }
+
+  /** The place whose leader has the highest term. */
+  get leaderPlace(): number | null {
+    let best: { readonly term: number; readonly place: number } | null = null;
+    for (const { life, number } of this.places.values()) {
+      const core = life && groupOf(life)?.core;
+      if (core?.role !== 'leader' || core.term <= (best?.term ?? -1)) continue;
+      best = { term: core.term, place: number };
+    }
+    return best?.place ?? null;
+  }
+
+  /** Name of a member by its numeric id; another one once its storage was set back. */
+  serverOf(memberId: bigint): string {
+    let generations = 0;
+    for (const { generation } of this.places.values()) generations += generation;
+    return `${memberId}/${generations}`;
+  }
+
+  /** Carries out the plan. False: a violation was found. */
+  disturb(): boolean {
+    const { chaosMs } = this.plan.shape;
+    for (const decision of this.plan.decisions)
+      this.world.schedule(decision.at, () => this.carryOut(decision));
+    return this.pass(chaosMs);
+  }
+
+  private carryOut(decision: Decision): void {
+    switch (decision.do) {
+      case 'op':
+        this.clients[decision.client - 1]?.enqueue(decision.call);
+        return;
+      case 'change':
+      case 'transfer':
+        this.admin.carryOut(decision);
+        return;
+      default:
+        this.faults.carryOut(decision);
+    }
+  }
+
+  /** Lets virtual time pass, until `done` holds. False: a violation was found. */
+  pass(ms: number, done: () => boolean = () => false): boolean {
+    const ends = () => {
+      this.events += 1;
+      if (this.events > eventsMax) this.fail(`the system spins: ${eventsMax} events`);
+      return this.violation !== null || done();
+    };
+    if (!done()) this.world.runUntil(this.world.now + ms, runReactions, ends);
+    return this.violation === null;
+  }
+
+  /** Nothing is on its way, and no life waits for anything. */
+  get isAtRest(): boolean {
+    if (this.callsUnderWay > 0) return false;
+    return [...this.places.values()].every(
+      ({ life }) => !life || (!life.waits && !life.isBusy && !life.isGateClosed),
+    );
+  }
+
+  /** One event of a life: what it does, all reactions to it, and a look at it. */
+  runIn(life: Life, run: (life: Life) => void): void {
+    if (life.ended) return;
+    this.current = life;
+    try {
+      run(life);
+      runReactions();
+    } catch (error) {
+      // A turn that throws has told the platform why it ends, and says it once more.
+      if (!life.ended && !(error instanceof LifeEnded))
+        this.fail(`${life.name} threw ${String(error)}`);
+    }
+    this.oracle.afterEvent(life);
+    this.current = null;
+  }
+
+  /** The code ends its own life: never without a reason that the simulation gave it. */
+  aborts(life: Life, reason: string): void {
+    if (life.ended) return;
+    if (life.superseded) {
+      life.end(`aborted: ${reason}`);
+      return;
+    }
+    // A storage that went back in time may be found out by an invariant: fail-stop is its due.
+    if (this.oracle.isAnyRestored) this.count('aborts after a restore');
+    else this.fail(`${life.name} aborted: ${reason}`);
+    life.place.crash(`aborted: ${reason}`, { keeps: false, downMs: 0 });
+  }
+
+  /** One member calls another. */
+  callBetween(
+    life: Life,
+    to: number,
+    path: MemberPath,
+    body: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
+    if (life.ended) return new Promise(() => {});
+    this.oracle.sends(life);
+    this.callsUnderWay += 1;
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const finish = (settle: () => void) => {
+        if (isOver) return;
+        isOver = true;
+        this.callsUnderWay -= 1;
+        timeout.cancelled = true;
+        this.runIn(life, settle);
+      };
+      const fail = (error: Error) => finish(() => reject(error));
+      const timeout = this.world.schedule(timeoutMs, () => fail(new Error('timeout')));
+      life.throughGate(() =>
+        this.send(life.place.number, to, path, body, {
+          onAnswer: (answer) => finish(() => resolve(answer)),
+          onError: fail,
+        }),
+      );
+    });
+  }
+
+  /** A client's request to one member; never settles when it, or the response, is lost. */
+  callOfClient(client: number, place: number, body: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const from = firstClient + client;
+      this.send(from, place, 'client', body, { onAnswer: resolve, onError: reject });
+    });
+  }
+
+  private send(from: number, to: number, path: MemberPath, body: Uint8Array, ends: Ends): void {
+    const { latencyMs, repeatedAfterMs } = this.network.fate(from, to, false);
+    this.trace(() => describeCall(from, to, path, body, latencyMs));
+    if (latencyMs === null) return;
+    const refusal = this.network.refusing.get(to);
+    if (refusal) {
+      this.count('calls refused');
+      const error = Object.assign(new Error('refused'), refusal);
+      this.world.schedule(2 * latencyMs, () => ends.onError(error));
+      return;
+    }
+    this.world.schedule(latencyMs, () => this.arrive(from, to, path, body, ends));
+    if (repeatedAfterMs === null || path !== 'peer') return;
+    this.count('requests repeated');
+    this.world.schedule(latencyMs + repeatedAfterMs, () =>
+      this.arrive(from, to, path, body, { onAnswer: () => {}, onError: () => {} }),
+    );
+  }
+
+  private arrive(from: number, to: number, path: MemberPath, body: Uint8Array, ends: Ends): void {
+    const place = this.place(to);
+    const back = (run: () => void) => {
+      const { latencyMs } = this.network.fate(to, from, true);
+      if (latencyMs !== null) this.world.schedule(latencyMs, run);
+    };
+    if (place.isDown) {
+      this.count('calls to a place that is down');
+      back(() => ends.onError(new Error('nothing runs there')));
+      return;
+    }
+    const fail = (error: Error) => back(() => ends.onError(error));
+    this.runIn(place.wake(), (life) => {
+      life.inFlight.add(fail);
+      handle(life, path, body).then(
+        (answer) => {
+          if (life.ended) return;
+          this.oracle.sends(life);
+          life.throughGate(() => {
+            life.inFlight.delete(fail);
+            back(() => ends.onAnswer(answer));
+          });
+        },
+        (error) => {
+          // Of a life that has ended the caller was told already.
+          if (life.inFlight.delete(fail)) fail(error);
+        },
+      );
+    });
+  }
+
+  /** Everything of this run is forgotten. */
+  close(): void {
+    watchCores(null);
+    for (const { disk } of this.places.values()) disk.close();
+  }
+}
+
+interface Ends {
+  readonly onAnswer: (answer: Uint8Array) => void;
+  readonly onError: (error: Error) => void;
+}
+
+async function handle(life: Life, path: MemberPath, body: Uint8Array): Promise<Uint8Array> {
+  switch (path) {
+    case 'client':
+      return life.member.onClient(body);
+    case 'peer':
+      return life.member.onPeer(body);
+    case 'birth':
+      return life.member.onBirth();
+  }
+}
