@@ -349,7 +349,7 @@ export class GroupMember {
     const batch = this.proposals.takeBatch();
     const result = this.core.propose(this.encodeCommands(batch), now);
     if (result.ok) this.proposals.track(result.index, result.term, batch);
-    else this.proposals.putBack(batch);
+    else this.proposals.putBack(batch, this.core.uncommittedEntries);
     return result.ok;
   }
 

@@ -33,6 +33,8 @@ export class Proposals {
   private queueBytes = 0;
   private readonly underWay = new Map<LogIndex, UnderWay>();
   private readonly pacing = new Pacing();
+  /** With so many uncommitted entries the core took no more; 0: it would. */
+  private refusedAt = 0;
 
   /** False: too much waits already. */
   enqueue(proposal: Proposal): boolean {
@@ -46,6 +48,10 @@ export class Proposals {
 
   /** When the queue may leave, given the leader's uncommitted entries; null: not now. */
   leavesAt(uncommittedEntries: number, now: number): number | null {
+    // What the core had no room for it has no room for until something is committed: asking again
+    // at once would spin until then.
+    if (this.refusedAt > 0 && uncommittedEntries >= this.refusedAt) return null;
+    this.refusedAt = 0;
     return this.pacing.leavesAt(
       this.queue.length,
       this.queue[0]?.queuedAt ?? 0,
@@ -67,8 +73,9 @@ export class Proposals {
     return this.queue.splice(0, count);
   }
 
-  /** The core did not take the batch: it waits at the front of the queue. */
-  putBack(batch: readonly Proposal[]): void {
+  /** The core has too much uncommitted to take the batch: it waits at the front of the queue. */
+  putBack(batch: readonly Proposal[], uncommittedEntries: number): void {
+    this.refusedAt = uncommittedEntries;
     this.queue.unshift(...batch);
     for (const { command } of batch) this.queueBytes += command.length;
   }

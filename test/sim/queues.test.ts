@@ -30,8 +30,18 @@ describe('proposals', () => {
     for (const one of [first, second]) proposals.enqueue(one);
     const batch = proposals.takeBatch();
     expect(batch).toEqual([first]);
-    proposals.putBack(batch);
+    proposals.putBack(batch, 1);
     expect(proposals.takeBatch()).toEqual([first]);
+  });
+
+  it('that the core had no room for are not offered again before something is committed', () => {
+    const proposals = new Proposals();
+    const one = proposal();
+    proposals.enqueue(one);
+    proposals.putBack(proposals.takeBatch(), 2);
+    const longAfter = one.queuedAt + 60_000;
+    expect(proposals.leavesAt(2, longAfter)).toBe(null);
+    expect(proposals.leavesAt(1, longAfter)).not.toBe(null);
   });
 
   it('of one entry get the results of that entry, each its own', () => {

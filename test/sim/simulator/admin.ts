@@ -1,8 +1,9 @@
 /** Whoever changes the group's members and leader: sensible steps from where the group stands. */
-import type { MemberOp } from '../../../src/router/members/call.ts';
+
 import { placeOf } from '../../../src/node-do/identity.ts';
 import type { Configuration } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
+import type { MemberOp } from '../../../src/router/members/call.ts';
 import { Client } from './clients.ts';
 import { type Admin as AdminDecision, type ChangeKind, placesMax } from './plan.ts';
 import type { Simulation } from './simulation.ts';
@@ -44,6 +45,7 @@ export class Admin {
   change(kind: string, { voters, learners }: Wanted): Promise<boolean> {
     const value = {
       $typeName: 'quorate.v1.ChangeMembership' as const,
+      stepwise: kind === 'grow',
       voters: [...voters],
       learners: [...learners],
     };
@@ -81,6 +83,9 @@ export class Admin {
     switch (kind) {
       case 'add':
         return newcomer === undefined ? null : { voters, learners: [...learners, newcomer] };
+      case 'grow':
+        if (newcomer === undefined || voters.length >= votersMax) return null;
+        return { voters: [...voters, newcomer], learners };
       case 'promote':
         if (learner === undefined || voters.length >= votersMax) return null;
         return { voters: [...voters, learner], learners: without(learners, learner) };

@@ -180,10 +180,12 @@ export class Client {
   }
 
   private env(): RouterEnv {
-    const fetch = (place: number) => async (_: string, { body }: { body: Uint8Array }) => {
-      const bytes = await this.simulation.callOfClient(this.number, place, body);
-      return { status: 200, arrayBuffer: async () => bytes };
-    };
+    const fetch =
+      (place: number) =>
+      async (_: string, { body }: { body: Uint8Array }) => {
+        const bytes = await this.simulation.callOfClient(this.number, place, body);
+        return { status: 200, arrayBuffer: async () => bytes };
+      };
     const namespace = {
       idFromName: (name: string) => Number(name.slice(name.lastIndexOf('/') + 1)),
       get: (place: number) => ({ fetch: fetch(place) }),

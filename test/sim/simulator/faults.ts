@@ -1,8 +1,8 @@
 /** Carries out the faults of a plan, and takes back those that last for a while. */
 import { describeDecision } from './describe.ts';
+import type { Backup } from './disk.ts';
 import { firstClient, type Weather } from './network.ts';
 import { groupOf } from './oracle.ts';
-import type { Backup } from './disk.ts';
 import type { Place } from './place.ts';
 import { type Blow, type Decision, type Fault, placesMax, type Target } from './plan.ts';
 import type { Simulation } from './simulation.ts';
@@ -171,6 +171,7 @@ export class Faults {
         this.place(blow.place).clockOffsetMs += blow.byMs;
         return true;
       case 'deploy':
+        if (blow.code.rules > simulation.newestCode.rules) simulation.newestCode = blow.code;
         for (const place of simulation.places.values()) this.deploy(place, blow);
         return true;
       case 'forgetHints':

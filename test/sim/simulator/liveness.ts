@@ -84,21 +84,16 @@ function healQuorum(simulation: Simulation): Set<number> {
       place.crash('stays down', { keeps, downMs: Number.POSITIVE_INFINITY });
     }
   }
-  upgrade(simulation, newestCode(simulation));
+  upgrade(simulation);
   return down;
 }
 
-function newestCode({ places }: Simulation): number {
-  return Math.max(...[...places.values()].map(({ code }) => code.rules));
-}
-
-/** Whoever is to serve can apply what is in the log. */
-function upgrade({ places }: Simulation, rules: number): void {
-  const newest = [...places.values()].find(({ code }) => code.rules === rules)?.code;
+/** Whoever is to serve can apply what is in any log: the newest code that was ever deployed. */
+function upgrade({ newestCode, places }: Simulation): void {
   for (const place of places.values()) {
-    if (!newest || place.code.rules === rules) continue;
-    place.code = newest;
-    place.crash('deploy', { keeps: true, downMs: place.isDown ? Number.POSITIVE_INFINITY : 0 });
+    if (place.code.rules === newestCode.rules) continue;
+    place.code = newestCode;
+    place.crash('deploy', { keeps: true, downMs: 0 });
   }
 }
 

@@ -4,6 +4,8 @@
  * It sees everybody at once, and nothing of the system depends on it. What a turn decided is judged
  * when it is durable: a crash before that makes it never have happened. The first violation is kept.
  */
+
+import { rulesVersionOf } from '../../../src/kv/batch.ts';
 import type { GroupMember } from '../../../src/node-do/group-member.ts';
 import { placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers, type Configuration } from '../../../src/raft/configuration.ts';
@@ -11,9 +13,8 @@ import type { RaftCore } from '../../../src/raft/core.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message, Term } from '../../../src/raft/types.ts';
 import { stateOf } from '../../raft/support/checks.ts';
 import type { Life } from './place.ts';
-import { type Placed, Shadow } from './shadow.ts';
 import type { Watcher } from './probe.ts';
-import { rulesVersionOf } from '../../../src/kv/batch.ts';
+import { type Placed, Shadow } from './shadow.ts';
 
 /** What a take() showed of its core. */
 interface Taken {
@@ -36,6 +37,8 @@ interface Watched {
   pending: Taken[];
   written: Taken[];
   owesWrite: boolean;
+  /** Its boot number was to be durable before its first message. */
+  hasSpoken: boolean;
   readonly readFloors: Map<number, LogIndex>;
 }
 
@@ -131,7 +134,9 @@ export class Oracle implements Watcher {
     };
     watched.last = taken;
     watched.pending.push(taken);
-    watched.owesWrite ||= writes(effects, groupOf(watched.life)?.canServe ?? true);
+    const savesBoot = !watched.hasSpoken && effects.messages.length > 0;
+    watched.owesWrite ||= savesBoot || writes(effects, groupOf(watched.life)?.canServe ?? true);
+    watched.hasSpoken ||= savesBoot;
     this.checkMonotone(watched, taken);
     this.checkReads(watched, effects);
     if (taken.role === 'leader') this.checkLeader(core, watched, taken);
@@ -155,6 +160,7 @@ export class Oracle implements Watcher {
       pending: [],
       written: [],
       owesWrite: false,
+      hasSpoken: false,
       readFloors: new Map(),
     };
     this.watched.set(core, added);
@@ -354,7 +360,13 @@ export class Oracle implements Watcher {
         shadow.isUnreliable || shadow.last === entry.index - 1,
         () => `${life.name} (${id}): entry ${entry.index} persisted after ${shadow.last}`,
       );
-      shadow.persist({ ...effects, hardState: null, chunks: [], truncateFrom: null, append: [entry] });
+      shadow.persist({
+        ...effects,
+        hardState: null,
+        chunks: [],
+        truncateFrom: null,
+        append: [entry],
+      });
       if (!shadow.isUnreliable) this.sameEverywhere(life, entry, prevTerm ?? -1);
     }
   }
@@ -426,10 +438,7 @@ export class Oracle implements Watcher {
 
   private onLost({ life, id }: Watched): void {
     const shadow = this.shadows.get(id) as Shadow;
-    this.check(
-      life.superseded || shadow.isUnreliable,
-      () => `${life.name} takes itself for lost`,
-    );
+    this.check(life.superseded || shadow.isUnreliable, () => `${life.name} takes itself for lost`);
     if (!life.superseded) shadow.fate = 'lost';
   }
 

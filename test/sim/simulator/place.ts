@@ -6,10 +6,11 @@
  * the writes with it or not. A superseded life runs on without events of its own: timers and the
  * responses to its calls still reach it, until it touches the storage.
  */
+
+import type { Sql } from '../../../src/kv/sql.ts';
 import { newCounters } from '../../../src/node-do/counters.ts';
 import { Member } from '../../../src/node-do/member.ts';
 import type { CodeVersion, Platform } from '../../../src/node-do/platform.ts';
-import type { Sql } from '../../../src/kv/sql.ts';
 import { Random } from '../../support/random.ts';
 import type { Cancellable } from '../world.ts';
 import { Disk } from './disk.ts';
@@ -38,8 +39,11 @@ export class Place {
   clockOffsetMs = 0;
   frozenAt: number | null = null;
   commitMsMax: number;
-  armedCrash: { readonly moment: CrashAt; readonly keeps: boolean; readonly downMs: number } | null =
-    null;
+  armedCrash: {
+    readonly moment: CrashAt;
+    readonly keeps: boolean;
+    readonly downMs: number;
+  } | null = null;
   private readonly simulation: Simulation;
   private alarm: { readonly at: number; readonly event: Cancellable } | null = null;
   /** The alarm as it is durable. */
@@ -61,6 +65,10 @@ export class Place {
 
   get hasAlarm(): boolean {
     return this.alarm !== null;
+  }
+
+  private get alarmAt(): number | null {
+    return this.alarm?.at ?? null;
   }
 
   now(): number {
@@ -117,7 +125,7 @@ export class Place {
 
   private flushStorage(life: Life): void {
     this.disk.flush();
-    this.durableAlarmAt = this.alarm?.at ?? null;
+    this.durableAlarmAt = this.alarmAt;
     this.simulation.oracle.isDurable(life);
   }
 
@@ -163,7 +171,7 @@ export class Place {
         this.setAlarmAt(world.now + alarmRetryMs);
       }
     });
-    if (!this.disk.isDirty) this.durableAlarmAt = this.alarm?.at ?? null;
+    if (!this.disk.isDirty) this.durableAlarmAt = this.alarmAt;
   }
 }
 
@@ -274,7 +282,8 @@ export class Life {
     simulation.world.schedule(commitMs, () => {
       this.flushPlanned = false;
       if (this.ended || this.superseded) return;
-      if (place.armedCrash?.moment === 'gateOpens') place.crash('crash at the gate', place.armedCrash);
+      if (place.armedCrash?.moment === 'gateOpens')
+        place.crash('crash at the gate', place.armedCrash);
       else place.flush(this);
     });
   }

@@ -44,7 +44,7 @@ export type ClientOp =
   | { readonly op: 'history'; readonly key: string; readonly back: number }
   | { readonly op: 'compact'; readonly back: number };
 
-export type ChangeKind = 'add' | 'promote' | 'demote' | 'remove' | 'replace' | 'mend';
+export type ChangeKind = 'add' | 'grow' | 'promote' | 'demote' | 'remove' | 'replace' | 'mend';
 
 export type Fault =
   | { readonly do: 'cut'; readonly from: Target; readonly to: Target; readonly bothWays: boolean }
@@ -59,7 +59,12 @@ export type Fault =
   | { readonly do: 'slowDisk'; readonly place: Target; readonly commitMs: number }
   | { readonly do: 'freezeClock'; readonly place: Target }
   | { readonly do: 'lateAlarms'; readonly byMs: number }
-  | { readonly do: 'crash'; readonly place: Target; readonly moment: CrashAt; readonly keeps: boolean }
+  | {
+      readonly do: 'crash';
+      readonly place: Target;
+      readonly moment: CrashAt;
+      readonly keeps: boolean;
+    }
   | { readonly do: 'supersede'; readonly place: Target };
 
 /** When the process dies: now, or around its next transaction. */
@@ -276,7 +281,17 @@ function makeBlow(random: Random, { clients, code }: Shape): Blow {
 function makeAdmin(random: Random, { chaosMs }: Shape): Decision[] {
   const changes = random.pick([0, 0, 4, 8, 16]);
   const transfers = random.pick([0, 2, 5]);
-  const kinds = ['add', 'add', 'promote', 'promote', 'demote', 'remove', 'replace', 'mend'] as const;
+  const kinds = [
+    'add',
+    'add',
+    'grow',
+    'promote',
+    'promote',
+    'demote',
+    'remove',
+    'replace',
+    'mend',
+  ] as const;
   const at = () => random.integer(1_000, chaosMs);
   return [
     ...Array.from({ length: changes }, () => ({

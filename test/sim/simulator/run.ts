@@ -1,6 +1,7 @@
 /** Runs one plan from its beginning to its verdict. */
-import { LifeEnded } from './place.ts';
+
 import { recover } from './liveness.ts';
+import { LifeEnded } from './place.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { Simulation } from './simulation.ts';
 

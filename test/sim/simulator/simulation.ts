@@ -4,14 +4,14 @@
  * Everything runs synchronously: an event is one entry into a life or a client, then all promise
  * reactions run, then the oracle looks. So a run must be started from a macrotask (see inMacrotask).
  */
-import type { MemberPath } from '../../../src/node-do/platform.ts';
+import type { CodeVersion, MemberPath } from '../../../src/node-do/platform.ts';
 import { History } from '../../support/history/history.ts';
 import { runOnClockOf } from '../virtual-clock.ts';
 import { World } from '../world.ts';
 import { Admin } from './admin.ts';
 import { Client, forgetHints } from './clients.ts';
-import { Faults } from './faults.ts';
 import { describeCall } from './describe.ts';
+import { Faults } from './faults.ts';
 import { firstClient, Network } from './network.ts';
 import { groupOf, Oracle } from './oracle.ts';
 import { type Life, LifeEnded, Place } from './place.ts';
@@ -38,6 +38,7 @@ export class Simulation {
   /** Superseded lives that have not noticed yet. */
   readonly zombies = new Set<Life>();
   lateAlarmsMs = 0;
+  newestCode: CodeVersion;
   readonly begunAt: number;
   private readonly faults: Faults;
   private readonly lines: string[] | null;
@@ -47,6 +48,7 @@ export class Simulation {
 
   constructor(plan: Plan, lines: string[] | null) {
     this.plan = plan;
+    this.newestCode = plan.shape.code;
     this.lines = lines;
     this.world = new World(plan.shape.seed);
     this.begunAt = this.world.now;
@@ -285,6 +287,6 @@ async function handle(life: Life, path: MemberPath, body: Uint8Array): Promise<U
     case 'peer':
       return life.member.onPeer(body);
     case 'birth':
-      return life.member.onBirth();
+      return life.member.onBirth(body);
   }
 }

@@ -1,0 +1,52 @@
+/** What many seeds came to: how often everything happened, and which seeds failed. */
+
+import { kindOf } from './shrink.ts';
+import type { Result } from './worker.ts';
+
+const failuresShown = 20;
+
+export class Report {
+  seeds = 0;
+  readonly failures: { readonly seed: number; readonly violation: string }[] = [];
+  private readonly totals = new Map<string, number>();
+  /** In how many seeds it happened at all. */
+  private readonly within = new Map<string, number>();
+
+  add({ seed, violation, counts }: Result): void {
+    this.seeds += 1;
+    for (const [what, count] of counts) {
+      this.totals.set(what, (this.totals.get(what) ?? 0) + count);
+      if (count > 0) this.within.set(what, (this.within.get(what) ?? 0) + 1);
+    }
+    if (violation) this.failures.push({ seed, violation });
+  }
+
+  /** A fault that never happens is seen here. */
+  table(): string {
+    const lines = [...this.totals.keys()].sort().map((what) => {
+      const total = this.totals.get(what) ?? 0;
+      const share = (100 * (this.within.get(what) ?? 0)) / this.seeds;
+      const mean = (total / this.seeds).toFixed(2);
+      return `${what.padEnd(40)}${String(total).padStart(12)}${mean.padStart(10)}${share.toFixed(1).padStart(8)} %`;
+    });
+    const head = `${'what happened'.padEnd(40)}${'total'.padStart(12)}${'a seed'.padStart(10)}${'in seeds'.padStart(10)}`;
+    return [head, ...lines].join('\n');
+  }
+
+  /** By kind, the most frequent first. */
+  failureText(): string {
+    const kinds = Map.groupBy(this.failures, ({ violation }) => kindOf(violation));
+    const groups = [...kinds.values()].sort((a, b) => b.length - a.length);
+    return groups
+      .map((some) => {
+        const seeds = some.map(({ seed }) => seed).sort((a, b) => a - b);
+        const shown = seeds.slice(0, failuresShown).join(' ');
+        return `${some.length} × ${some[0]?.violation}\n    seeds ${shown}\n    ${replayCommand(seeds[0] ?? 0)}`;
+      })
+      .join('\n');
+  }
+}
+
+export function replayCommand(seed: number): string {
+  return `npm run sim -- --seed ${seed} --shrink`;
+}
