@@ -29,13 +29,17 @@ export class Compactor {
     return this.running;
   }
 
-  /** Begins if there is anything to do; `mayGoOn` is asked before each step. */
-  start(mayGoOn: () => boolean): void {
+  /** Begins if there is anything to do; `mayGoOn` is asked before each step, `onEnd` told of the last. */
+  start(mayGoOn: () => boolean, onEnd: () => void): void {
     if (this.running || !this.isPending) return;
     this.running = true;
-    void this.run(mayGoOn).finally(() => {
-      this.running = false;
-    });
+    this.run(mayGoOn)
+      .finally(() => {
+        this.running = false;
+      })
+      .then(onEnd)
+      // A turn that threw has ended this life and said why.
+      .catch(() => {});
   }
 
   /** Resolves when nothing is left to delete. */

@@ -460,7 +460,11 @@ export class GroupMember {
   }
 
   private compact(): void {
-    this.compactor.start(() => !this.ended);
+    this.compactor.start(
+      () => !this.ended,
+      // Only now is this member at rest, and may need its alarm.
+      () => this.turn(nothing),
+    );
   }
 
   /** Timer and alarm, after whatever has happened. */

@@ -145,8 +145,13 @@ export class Place {
   private setAlarmAt(at: number | null): void {
     if (this.alarm) this.alarm.event.cancelled = true;
     this.alarm = null;
-    if (at === null) return;
     const { world, lateAlarmsMs } = this.simulation;
+    this.simulation.trace(() =>
+      at === null
+        ? `${this.number}: no alarm`
+        : `${this.number}: alarm in ${Math.round(at - world.now)} ms`,
+    );
+    if (at === null) return;
     const late = lateAlarmsMs > 0 ? this.random.integer(0, lateAlarmsMs) : 0;
     const event = world.schedule(at + late - world.now, () => this.ring());
     this.alarm = { at, event };
