@@ -11,7 +11,7 @@ import type { RouterEnv } from '../../../src/router/env.ts';
 import { startDeadline } from '../../../src/router/http/deadline.ts';
 import { askGroup } from '../../../src/router/members/ask.ts';
 import type { AskKind, MemberOp } from '../../../src/router/members/call.ts';
-import { forgetAll } from '../../../src/router/members/hints.ts';
+import { forgetAll, remember } from '../../../src/router/members/hints.ts';
 import {
   type Call,
   get,
@@ -70,6 +70,13 @@ export class Client {
   /** The router's isolate is a new one: it knows nothing of the group. */
   forget(): void {
     this.isolate += 1;
+  }
+
+  /** Its router has heard of these members. */
+  know(places: readonly number[]): void {
+    const place = places[0] ?? 1;
+    const tenant = `${this.number}-${this.isolate}`;
+    remember(tenant, { place, term: 0n, places, suspect: true, avoid: null });
   }
 
   private goOn(): void {

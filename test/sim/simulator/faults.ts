@@ -40,7 +40,9 @@ export class Faults {
   }
 
   private after(ms: number, run: () => void): void {
-    this.simulation.world.schedule(ms, run);
+    this.simulation.world.schedule(ms, () => {
+      if (!this.simulation.isOver) run();
+    });
   }
 
   /** False: there was nothing to do it to. */

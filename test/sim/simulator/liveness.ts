@@ -39,12 +39,16 @@ export function recover(simulation: Simulation): boolean {
   simulation.trace(() => `*** a quorum is healed; down: ${[...down].join() || 'nobody'}`);
   const begunAt = world.now;
   const client = new Client(simulation, survivor);
+  // A cold router asks the founding places only; this one has heard of the others.
+  client.know(members(simulation).map(placeOf));
   if (!writeSomething(simulation, client)) return false;
   simulation.count('milliseconds to the first write', Math.round(world.now - begunAt));
   if (!comesToRest(simulation, 'a quorum')) return false;
 
   healAll(simulation, down);
   simulation.trace(() => '*** all are healed');
+  // Who crashed at work has no alarm: the group is asked once more, and nobody in particular.
+  if (!writeSomething(simulation, client)) return false;
   simulation.pass(repairWithinMs, () => areEqual(simulation) && simulation.isAtRest);
   if (simulation.violation) return false;
   if (!comesToRest(simulation, 'everybody')) return false;
@@ -60,6 +64,7 @@ export function recover(simulation: Simulation): boolean {
 function healQuorum(simulation: Simulation): Set<number> {
   const { network, oracle, plan, zombies } = simulation;
   const random = new Random(plan.shape.seed * 17);
+  simulation.isOver = true;
   network.mendAll();
   simulation.lateAlarmsMs = 0;
   for (const life of zombies) if (!life.ended) life.end('superseded, and gone');

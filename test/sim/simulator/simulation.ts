@@ -39,6 +39,8 @@ export class Simulation {
   readonly zombies = new Set<Life>();
   lateAlarmsMs = 0;
   newestCode: CodeVersion;
+  /** The disturbance has ended: what was still to come of it does not. */
+  isOver = false;
   readonly begunAt: number;
   private readonly faults: Faults;
   private readonly lines: string[] | null;
