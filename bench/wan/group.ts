@@ -12,9 +12,9 @@ import { type Answer, askGroup } from '../../src/router/members/ask.ts';
 import type { AskKind, MemberOp } from '../../src/router/members/call.ts';
 import { Cluster, type Traffic } from '../../test/sim/cluster.ts';
 import { getOp, putOp } from '../../test/sim/support.ts';
+import { runOnClockOf } from '../../test/sim/virtual-clock.ts';
 import type { Placement } from './placements.ts';
 import { type Region, regions, roundTripMs } from './round-trips.ts';
-import { runOnClockOf } from '../../test/sim/virtual-clock.ts';
 
 /** Senders of clients' requests are numbered from here, so that they are no places. */
 const firstSender = 100;

@@ -373,3 +373,14 @@ test('a size that no group has falls back to three', async () => {
   await write(fake);
   expect(fake.sent[0]?.request.groupSize).toBe(3);
 });
+
+test('a member that lags does not hide the members that are known already', async () => {
+  remember('default', { place: 3, term: 3n, places: [3, 7], suspect: true, avoid: null });
+  const fake = fakeMembers((sent) => {
+    if (sent.place === 7) return success(sent);
+    if (sent.place === 3) return redirect(Reason.NO_LEADER, 0, { term: 3n, places: [1, 2, 3] });
+    return lost();
+  });
+  expect((await read(fake)).status).toBe(200);
+  expect(places(fake).at(-1)).toBe(7);
+});

@@ -51,6 +51,8 @@ const backoffMaxMs = 800;
 const promptRedirectsMax = 3;
 /** How long we do not go back to a member that could not be reached. */
 const avoidMs = 10_000;
+/** Members that are remembered of one group. */
+const placesMax = 16;
 const firstPlace = foundingPlaces[0];
 
 /** Where the search stands; one object per request. */
@@ -204,9 +206,19 @@ function refusedByMember(
   return null;
 }
 
+/**
+ * A member that lags names the members of a configuration that is over, perhaps all of them dead, and
+ * would hide the living ones from us. So what we knew before stays, unless a quorum stands behind it.
+ */
+function learnPlaces(search: Search, { confirmed, places }: Redirect): void {
+  if (places.length === 0) return;
+  const before = confirmed ? [] : search.places;
+  search.places = [...new Set([...places, ...before])].slice(0, placesMax);
+}
+
 function followRedirect(search: Search, redirect: Redirect): void {
   if (redirect.term > search.term) search.term = redirect.term;
-  if (redirect.places.length > 0) search.places = redirect.places;
+  learnPlaces(search, redirect);
   switch (redirect.reason) {
     case Redirect_Reason.NOT_BORN:
       leaveUnborn(search);

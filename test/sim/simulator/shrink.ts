@@ -5,7 +5,7 @@
 import type { Decision, Plan } from './plan.ts';
 import { type Outcome, runPlan } from './run.ts';
 
-const runsMax = 600;
+const runsMaxDefault = 600;
 
 export interface Shrunk {
   readonly plan: Plan;
@@ -14,7 +14,7 @@ export interface Shrunk {
 }
 
 /** Must be called from a macrotask; `first` is what the whole plan came to. */
-export function shrink(plan: Plan, first: Outcome): Shrunk {
+export function shrink(plan: Plan, first: Outcome, runsMax = runsMaxDefault): Shrunk {
   const kind = kindOf(first.violation);
   let kept = plan.decisions;
   let outcome = first;
