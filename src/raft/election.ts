@@ -8,7 +8,7 @@ import { isVoter, voteOutcome } from './configuration.ts';
 import { becomeLeader, showLeadership } from './leader.ts';
 import { failReads } from './reads.ts';
 import { dropRemoteReads } from './remote-reads.ts';
-import type { State } from './state.ts';
+import type { State, Suspicion } from './state.ts';
 import {
   configurationOf,
   mayCampaign,
@@ -16,7 +16,7 @@ import {
   send,
   trustsLeader,
 } from './state.ts';
-import { askRefuser, postponeCampaign, suspect } from './suspicion.ts';
+import { askRefuser, hintsMax, postponeCampaign, suspect } from './suspicion.ts';
 import type { MemberId, Message, PreVote, Term, Vote, VoteReply } from './types.ts';
 import { invariant } from './types.ts';
 
@@ -173,9 +173,21 @@ function followHint(state: State, { granted, leader, term }: Message & VoteReply
   const { role, suspicion } = state;
   if (role.type === 'leader' || (role.type === 'follower' && !suspicion)) return false;
   becomeFollower(state, state.term, leader);
-  if (suspicion && !suspicion.check) suspicion.campaignAt = null;
+  if (suspicion) followRefusal(suspicion);
   suspect(state);
   return true;
+}
+
+/**
+ * Refused for trust, not beaten: once the check has failed here it has failed with those that trusted,
+ * so the next campaign is a first one again, by rank and without the random wait. Not for ever: two
+ * that trust each other's leader would never be drawn apart.
+ */
+function followRefusal(suspicion: Suspicion): void {
+  if (!suspicion.check) suspicion.campaignAt = null;
+  if (suspicion.hintsFollowed >= hintsMax) return;
+  suspicion.hintsFollowed += 1;
+  suspicion.campaigns = 0;
 }
 
 /** The leader that this member would not help to depose: itself, or one heard of lately. */

@@ -22,7 +22,7 @@ import {
 import type { MemberId, Message, ReadReply } from './types.ts';
 
 /** A refusal may name another leader; following such hints may not go in circles for ever. */
-const hintsMax = 4;
+export const hintsMax = 4;
 
 export function suspect(state: State): void {
   const until = state.now + state.settings.suspicionTtlMs;
@@ -145,7 +145,16 @@ function checkFailed(state: State): void {
     // The same request: the answer to it may be on its way, from further than one timeout.
     check.deadline = state.now + state.settings.checkTimeoutMs;
     sendReadRequest(state, check.leader, check.id);
-  } else planCampaign(state);
+  } else giveUpLeader(state);
+}
+
+/**
+ * Looked for and not found: it is trusted no more. Without this a leader that was busy when it died keeps
+ * the votes from whoever would follow it, for as long as a silent one is trusted.
+ */
+function giveUpLeader(state: State): void {
+  state.leaderContact = Number.NEGATIVE_INFINITY;
+  planCampaign(state);
 }
 
 /** The host could not deliver to `peer`. */
@@ -188,7 +197,7 @@ function isNamedAfter({ configurations, self, log }: State, reply: ReadReply): b
 /** It says itself that it does not lead; perhaps it knows who does. */
 function checkRefused(state: State, suspicion: Suspicion, hint: MemberId | null): void {
   if (hint === null || hint === state.self || suspicion.hintsFollowed >= hintsMax) {
-    planCampaign(state);
+    giveUpLeader(state);
     return;
   }
   suspicion.hintsFollowed += 1;

@@ -144,6 +144,29 @@ describe('a refused pre-vote passes the suspicion on', () => {
     expect(group.pass(5_000, () => hasLeader(group, 'B'))).toBe(true);
   });
 
+  it('to who trusts the leader only until its own check has failed: nobody waits longer', () => {
+    const group = groupLedBy('A');
+    group.propose('A');
+    group.settle();
+    group.isolate('A');
+    group.now += 1;
+    group.suspect('B');
+    // Nothing runs at A: callers learn that at once, and ask twice.
+    const findOut = (name: string) => {
+      for (let call = 0; call < 2; call += 1) group.unreachable(name, 'A');
+      group.settle();
+    };
+    findOut('B');
+    group.pass(staggerMs);
+    group.settle();
+    expect(sentBy(group, 'C').at(-1)).toBe('readRequest');
+    findOut('C');
+    findOut('B');
+    group.pass(staggerMs);
+    group.settle();
+    expect(group.core('B').role).toBe('leader');
+  });
+
   it('and names the trusted leader, which the suspect checks next', () => {
     const group = groupLedBy('A');
     group.propose('A');
