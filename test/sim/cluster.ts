@@ -178,6 +178,8 @@ export class Cluster {
         return;
       }
       this.world.schedule(way, () => {
+        // What was on its way when the object ended begins no new life there either.
+        if (this.refuse(call)) return fail(new Error('nothing runs there'));
         const life = this.life(to);
         life.inFlight.add(fail);
         this.handle(life, path, body).then(
