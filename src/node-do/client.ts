@@ -15,30 +15,24 @@ import {
 } from '../api/gen/member_pb.js';
 import { defaultRequestTimeoutMs, maxRequestTimeoutMs } from '../api/limits.ts';
 import type { Outcome } from '../kv/store.ts';
-import type { Counters } from './counters.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
 import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import { failure, Replies, redirect } from './replies.ts';
 
-/** Of six calls at a time two may be relays, so that a hung leader cannot stop a campaign. */
-const relaysMax = 2;
 /** Pages of a range read before other events are let in. */
 const pagesPerTurn = 8;
 
 export class ClientService {
   private readonly platform: Platform;
   private readonly group: GroupMember;
-  private readonly counters: Counters;
   private readonly replies: Replies;
   private readonly membership: Membership;
-  private relays = 0;
 
-  constructor(platform: Platform, group: GroupMember, counters: Counters) {
+  constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
     this.group = group;
-    this.counters = counters;
     this.replies = new Replies(group, platform.place);
     this.membership = new Membership(platform, group);
   }
@@ -98,7 +92,7 @@ export class ClientService {
     if (leader === null) return this.redirect(0, false);
     // The router could not reach it, this member can: one hop.
     const mayTravel = isRead(request) || request.mayPropose;
-    if (request.relayed || !mayTravel || this.relays >= relaysMax)
+    if (request.relayed || !mayTravel || !this.group.peers.mayRelay)
       return this.redirect(placeOf(leader), true);
     return this.relay(request, placeOf(leader), deadline);
   }
@@ -111,19 +105,12 @@ export class ClientService {
     const timeoutMs = Math.max(1, deadline - this.platform.now());
     const { suspectTerm: _, ...rest } = request;
     const onward = create(MemberRequestSchema, { ...rest, relayed: true, timeoutMs });
-    this.relays += 1;
-    this.counters.requestsOut.relay += 1;
+    const body = toBinary(MemberRequestSchema, onward);
     try {
-      const body = toBinary(MemberRequestSchema, onward);
-      return fromBinary(
-        MemberReplySchema,
-        await this.platform.call(place, 'client', body, timeoutMs),
-      );
+      return fromBinary(MemberReplySchema, await this.group.peers.relay(place, body, timeoutMs));
     } catch {
       // It may have arrived. A read can be asked again; a write cannot.
       return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);
-    } finally {
-      this.relays -= 1;
     }
   }
 

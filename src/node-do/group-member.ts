@@ -65,7 +65,7 @@ export class GroupMember {
   private readonly platform: Platform;
   private readonly counters: Counters;
   private readonly storage: MemberStorage;
-  private readonly peers: Peers;
+  readonly peers: Peers;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
   private readonly conditions = new Conditions(this.room);
@@ -102,11 +102,20 @@ export class GroupMember {
       encode: (to, messages) => this.encode(to, messages),
       onAnswer: (from, body) => this.onAnswer(from, body),
       onSilence: (peer) => this.turn(() => this.core.peerUnreachable(peer, platform.now())),
+      group: () => this.groupAround(),
     });
     this.alarms = new Alarms(platform, identity.repairMs);
     this.armTimer();
     this.compactor = new Compactor(platform, this.machine, counters);
     this.compact();
+  }
+
+  private groupAround() {
+    const { voters, learners } = this.core.configuration;
+    return {
+      others: Math.max(1, voters.length + learners.length - 1),
+      answersNeeded: Math.max(1, Math.floor(voters.length / 2)),
+    };
   }
 
   /** Takes a peer's envelope in and answers with what this turn says to that peer. */
@@ -348,7 +357,7 @@ export class GroupMember {
     if (at === null || now < at || this.core.isTransferring) return false;
     const batch = this.proposals.takeBatch();
     const result = this.core.propose(this.encodeCommands(batch), now);
-    if (result.ok) this.proposals.track(result.index, result.term, batch);
+    if (result.ok) this.proposals.track(result.index, result.term, batch, now);
     else this.proposals.putBack(batch, this.core.uncommittedEntries);
     return result.ok;
   }
@@ -365,7 +374,7 @@ export class GroupMember {
   private flushReads(now: number): boolean {
     const at = this.reads.leavesAt(now);
     if (at === null || now < at) return false;
-    const batch = this.reads.takeBatch();
+    const batch = this.reads.takeBatch(now);
     if (!this.core.readIndex(batch, now)) this.reads.drop(batch);
     return true;
   }
@@ -411,9 +420,10 @@ export class GroupMember {
   }
 
   private answer(effects: Effects, results: Results): void {
+    const now = this.platform.now();
     for (const { index, term } of effects.committed)
-      this.proposals.settle(index, term, results.get(index) ?? []);
-    for (const { id, index } of effects.reads) this.reads.confirm(id, index);
+      this.proposals.settle(index, term, results.get(index) ?? [], now);
+    for (const { id, index } of effects.reads) this.reads.confirm(id, index, now);
     for (const id of effects.droppedReads) this.reads.drop(id);
     this.reads.settleUpTo(this.machine.appliedIndex);
     this.conditions.look();

@@ -216,7 +216,7 @@ export class Member {
       onEnd: () => this.leave(),
     };
     this.group = new GroupMember(home, identity, birth);
-    this.service = new ClientService(platform, this.group, counters);
+    this.service = new ClientService(platform, this.group);
     return this.group;
   }
 

@@ -1,17 +1,21 @@
 /**
- * Calls to the other members: one envelope per peer and turn, few calls at a time.
+ * Calls to the other members: one envelope per peer and turn, few calls at a time; and relays.
  *
- * The platform limits calls that wait for headers to six an object. Two go to one peer, one to a
- * peer that is not answering, four to all peers; the rest is left to relays. What cannot leave yet
- * waits in the peer's outbox and leaves with the next envelope; the core bounds how much that is.
+ * The platform lets six calls of an object wait for headers. Relays of clients' requests take two of
+ * them at most (consensus-rules.md 14), and whatever else is under way each peer can be called: a
+ * hung leader must not keep this member from campaigning. What cannot leave yet waits in the peer's
+ * outbox and leaves with the next envelope; the core bounds how much that is.
  */
 import type { MemberId, Message } from '../raft/types.ts';
 import type { Counters } from './counters.ts';
 import { placeOf } from './identity.ts';
+import { farMs } from './pacing.ts';
 import type { Platform } from './platform.ts';
 
-const callsPerPeerMax = 2;
-const callsMax = 4;
+const callsMax = 6;
+const relaysMax = 2;
+/** To a peer that is near: more would be more work for the same, as every call has its price. */
+const nearCallsMax = 2;
 /** Raft repeats what is lost, so an overfull outbox drops its oldest message. */
 const outboxMax = 64;
 const callTimeoutMs = 1_000;
@@ -20,12 +24,18 @@ interface Peer {
   readonly outbox: Message[];
   calls: number;
   answering: boolean;
+  /** How long the last answered call took; 0: none yet. */
+  roundTripMs: number;
+  /** The quickest answered call: the way alone, without the work. */
+  quickestMs: number;
 }
 
 export interface PeerEvents {
   encode(to: MemberId, messages: readonly Message[]): Uint8Array;
   onAnswer(from: MemberId, body: Uint8Array): void;
   onSilence(peer: MemberId): void;
+  /** How many other members there are, and how many of them complete a majority with this one. */
+  group(): { readonly others: number; readonly answersNeeded: number };
 }
 
 export class Peers {
@@ -34,6 +44,7 @@ export class Peers {
   private readonly events: PeerEvents;
   private readonly peers = new Map<MemberId, Peer>();
   private calls = 0;
+  private relays = 0;
 
   constructor(platform: Platform, counters: Counters, events: PeerEvents) {
     this.platform = platform;
@@ -53,11 +64,28 @@ export class Peers {
     for (const id of touched) this.flush(id);
   }
 
+  get mayRelay(): boolean {
+    return this.relays < relaysMax;
+  }
+
+  /** Hands a client's request on to the leader; rejects when no answer came in time. */
+  async relay(place: number, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    this.relays += 1;
+    this.counters.requestsOut.relay += 1;
+    try {
+      return await this.platform.call(place, 'client', body, timeoutMs);
+    } finally {
+      this.relays -= 1;
+      this.flushAll();
+    }
+  }
+
   private flush(id: MemberId): void {
     const peer = this.peer(id);
-    const limit = peer.answering ? callsPerPeerMax : 1;
-    if (peer.outbox.length === 0 || peer.calls >= limit || this.calls >= callsMax) return;
+    if (peer.outbox.length === 0 || peer.calls >= this.limitOf(peer)) return;
+    if (this.calls >= this.callsLeft) return;
     const body = this.events.encode(id, peer.outbox.splice(0));
+    const calledAt = this.platform.now();
     peer.calls += 1;
     this.calls += 1;
     this.counters.requestsOut.peer += 1;
@@ -65,6 +93,8 @@ export class Peers {
       .call(placeOf(id), 'peer', body, callTimeoutMs)
       .then(
         (answer) => {
+          peer.roundTripMs = this.platform.now() - calledAt;
+          peer.quickestMs = Math.min(peer.quickestMs, peer.roundTripMs);
           this.ended(peer, true);
           this.events.onAnswer(id, answer);
           this.flushAll();
@@ -77,6 +107,30 @@ export class Peers {
       )
       // Nobody waits for this promise. A turn that threw has ended this life and said why.
       .catch(() => {});
+  }
+
+  private get callsLeft(): number {
+    return callsMax - this.relays;
+  }
+
+  /**
+   * One for each peer; what is left is for those that answer fastest, as many as complete a
+   * majority: what a client waits for goes through them. A far peer would hold its calls for its whole
+   * round trip, and gets no less with one, only later: everything that has come meanwhile.
+   */
+  private limitOf(peer: Peer): number {
+    const { others, answersNeeded } = this.events.group();
+    if (!peer.answering || this.fasterThan(peer) >= answersNeeded) return 1;
+    const shared = this.callsLeft - (others - answersNeeded);
+    const most = peer.quickestMs < farMs ? nearCallsMax : callsMax;
+    return Math.min(most, Math.max(1, Math.floor(shared / answersNeeded)));
+  }
+
+  private fasterThan(peer: Peer): number {
+    let count = 0;
+    for (const other of this.peers.values())
+      if (other.answering && other.roundTripMs < peer.roundTripMs) count += 1;
+    return count;
   }
 
   private flushAll(): void {
@@ -92,7 +146,7 @@ export class Peers {
   private peer(id: MemberId): Peer {
     let peer = this.peers.get(id);
     if (!peer) {
-      peer = { outbox: [], calls: 0, answering: true };
+      peer = { outbox: [], calls: 0, answering: true, roundTripMs: 0, quickestMs: farMs };
       this.peers.set(id, peer);
     }
     return peer;

@@ -25,6 +25,7 @@ export type ProposalOutcome =
 
 interface UnderWay {
   readonly term: Term;
+  readonly since: number;
   readonly proposals: readonly Proposal[];
 }
 
@@ -80,17 +81,18 @@ export class Proposals {
     for (const { command } of batch) this.queueBytes += command.length;
   }
 
-  track(index: LogIndex, term: Term, proposals: readonly Proposal[]): void {
+  track(index: LogIndex, term: Term, proposals: readonly Proposal[], now: number): void {
     this.pacing.left(proposals.length);
     for (const proposal of proposals) proposal.proposed = true;
-    this.underWay.set(index, { term, proposals });
+    this.underWay.set(index, { term, since: now, proposals });
   }
 
   /** Entry (index, term) is applied here with these results, whoever led when it committed. */
-  settle(index: LogIndex, term: Term, results: readonly unknown[]): void {
+  settle(index: LogIndex, term: Term, results: readonly unknown[], now: number): void {
     const entry = this.underWay.get(index);
     if (!entry) return;
     this.underWay.delete(index);
+    if (entry.term === term) this.pacing.ended(now - entry.since);
     for (const [at, proposal] of entry.proposals.entries()) {
       // Another leader's entry took the place. What became of ours is called unknown: a deposed
       // leader's entry is never reported as dropped (consensus-rules.md 1).

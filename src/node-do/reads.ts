@@ -17,9 +17,14 @@ export interface Read {
   settle(outcome: ReadOutcome): void;
 }
 
+interface Batch {
+  readonly since: number;
+  readonly reads: readonly Read[];
+}
+
 export class Reads {
   private queue: Read[] = [];
-  private readonly underWay = new Map<number, readonly Read[]>();
+  private readonly underWay = new Map<number, Batch>();
   private confirmed: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
   private readonly pacing = new Pacing();
   private nextBatch = 1;
@@ -42,25 +47,27 @@ export class Reads {
   }
 
   /** The whole queue leaves as one batch; its id is what the core is asked with. */
-  takeBatch(): number {
+  takeBatch(now: number): number {
     const batch = this.nextBatch;
     this.nextBatch += 1;
     this.pacing.left(this.queue.length);
-    this.underWay.set(batch, this.queue);
+    this.underWay.set(batch, { since: now, reads: this.queue });
     this.queue = [];
     return batch;
   }
 
-  confirm(batch: number, index: LogIndex): void {
-    const reads = this.underWay.get(batch);
-    this.underWay.delete(batch);
-    if (reads) this.confirmed.push({ index, reads });
+  confirm(id: number, index: LogIndex, now: number): void {
+    const batch = this.underWay.get(id);
+    if (!batch) return;
+    this.underWay.delete(id);
+    this.pacing.ended(now - batch.since);
+    this.confirmed.push({ index, reads: batch.reads });
   }
 
-  drop(batch: number): void {
-    const reads = this.underWay.get(batch);
-    this.underWay.delete(batch);
-    for (const read of reads ?? []) read.settle('notLeader');
+  drop(id: number): void {
+    const batch = this.underWay.get(id);
+    this.underWay.delete(id);
+    for (const read of batch?.reads ?? []) read.settle('notLeader');
   }
 
   get isWaiting(): boolean {
