@@ -56,14 +56,21 @@ export class TimeIsUp extends Error {
   override readonly name = 'TimeIsUp';
 }
 
+/** Lets `within` end early, as if the time were over: nobody waits any more. */
+export interface Expiry {
+  end(): void;
+}
+
 /**
  * What `start` gives, or TimeIsUp after `ms`. What was started is left alone then: the runtime ends
  * it with the request, and an AbortController made for each request costs more than the timer.
  */
-export async function within<T>(ms: number, start: () => Promise<T>): Promise<T> {
+export async function within<T>(ms: number, start: () => Promise<T>, early?: Expiry): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TimeIsUp(`no answer within ${Math.round(ms)} ms`)), ms);
+    const end = () => reject(new TimeIsUp(`no answer within ${Math.round(ms)} ms`));
+    timer = setTimeout(end, ms);
+    if (early) early.end = end;
   });
   try {
     return await Promise.race([start(), expiry]);

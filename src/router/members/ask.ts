@@ -12,8 +12,9 @@ import { foundingPlaces } from '../../api/limits.ts';
 import { groupSize, type RouterEnv } from '../env.ts';
 import { type Deadline, isOver, remainingMs } from '../http/deadline.ts';
 import { counters } from '../metrics/counters.ts';
-import { type AskKind, callMember, type MemberAnswer, type MemberOp } from './call.ts';
+import type { AskKind, Attempt, MemberAnswer, MemberOp } from './call.ts';
 import { hintFor, remember } from './hints.ts';
+import { callPatiently, type Superseded } from './silence.ts';
 
 export interface Ask {
   readonly env: RouterEnv;
@@ -81,24 +82,29 @@ export async function askGroup(ask: Ask): Promise<Answer> {
   const search = begin(ask);
   for (let attempt = 0; attempt < attemptsMax && !isOver(ask.deadline); attempt++) {
     counters.attempts += 1;
-    const answer = await callMember({
-      env: ask.env,
-      tenant: ask.tenant,
-      place: search.target,
-      kind: ask.kind,
-      op: ask.op,
-      groupSize: groupSize(ask.env),
-      withoutCount: ask.withoutCount ?? false,
-      // All that is left, even for a read: a busy leader is the only one who can serve it, and a
-      // second search elsewhere would only add to what it has to do.
-      timeoutMs: remainingMs(ask.deadline),
-      suspectTerm: search.suspect && ask.kind !== 'serializable' ? search.term : null,
-    });
+    const { answer, place } = await callPatiently(attemptOf(search), search.term, others(search));
+    search.target = place;
     const end = handle(search, answer, startedMs);
     if (end !== null) return end;
     if (search.waitsInARow > 0) await pause(search);
   }
   return outOfTries(search);
+}
+
+function attemptOf({ ask, target, suspect, term }: Search): Attempt {
+  return {
+    env: ask.env,
+    tenant: ask.tenant,
+    place: target,
+    kind: ask.kind,
+    op: ask.op,
+    groupSize: groupSize(ask.env),
+    withoutCount: ask.withoutCount ?? false,
+    // All that is left, even for a read: a busy leader is the only one who can serve it, and a
+    // second search elsewhere would only add to what it has to do.
+    timeoutMs: remainingMs(ask.deadline),
+    suspectTerm: suspect && ask.kind !== 'serializable' ? term : null,
+  };
 }
 
 function begin(ask: Ask): Search {
@@ -122,7 +128,11 @@ function begin(ask: Ask): Search {
 }
 
 /** The end of the search, or null: try again at `search.target`, after a pause if one is due. */
-function handle(search: Search, answer: MemberAnswer, startedMs: number): Answer | null {
+function handle(
+  search: Search,
+  answer: MemberAnswer | Superseded,
+  startedMs: number,
+): Answer | null {
   switch (answer.kind) {
     case 'response': {
       learnFromResponse(search, answer.servedBy);
@@ -139,6 +149,9 @@ function handle(search: Search, answer: MemberAnswer, startedMs: number): Answer
       return handleTimeout(search, answer.reason);
     case 'fault':
       return handleFault(search, answer.fault);
+    case 'superseded':
+      counters.unknownOutcomes += 1;
+      return refused('OutcomeUnknown', true, 'another member leads by now');
     default:
       return answer satisfies never;
   }
@@ -335,6 +348,9 @@ function leaveMember(search: Search): void {
 
 /** Whoever asks next begins at another member, and with a suspicion, so that the group heals. */
 function suspectFromNowOn(search: Search): void {
+  const known = hintFor(search.ask.tenant);
+  // Somebody has found a newer leader meanwhile than the one that failed us.
+  if (known && !known.suspect && known.term > search.term) return;
   remember(search.ask.tenant, {
     place: search.target,
     term: search.term,
@@ -350,17 +366,21 @@ function suspectFromNowOn(search: Search): void {
  */
 function nextPlace(search: Search): number {
   const { target, unborn, unreachable } = search;
-  const places: readonly number[] =
-    search.places.length > 0 ? search.places : foundingPlaces.slice(0, groupSize(search.ask.env));
-  const sorted = [...new Set([...places, target])].sort((a, b) => a - b);
-  const at = sorted.indexOf(target);
-  const others = [...sorted.slice(at + 1), ...sorted.slice(0, at)];
+  const next = others(search);
   return (
-    others.find((place) => !unborn.has(place) && !unreachable.has(place)) ??
-    [...others, target].find((place) => !unborn.has(place)) ??
-    others[0] ??
+    next.find((place) => !unborn.has(place) && !unreachable.has(place)) ??
+    [...next, target].find((place) => !unborn.has(place)) ??
+    next[0] ??
     target
   );
+}
+
+/** The other members as far as they are known, from the one after the current one on. */
+function others({ ask, target, places }: Search): number[] {
+  const all = places.length > 0 ? places : foundingPlaces.slice(0, groupSize(ask.env));
+  const sorted = [...new Set([...all, target])].sort((a, b) => a - b);
+  const at = sorted.indexOf(target);
+  return [...sorted.slice(at + 1), ...sorted.slice(0, at)];
 }
 
 function outOfTries(search: Search): Refused {

@@ -14,7 +14,7 @@ import {
 import { protocolVersion } from '../../api/limits.ts';
 import { memberName, memberPaths } from '../../api/member.ts';
 import type { RouterEnv } from '../env.ts';
-import { TimeIsUp, within } from '../http/deadline.ts';
+import { type Expiry, TimeIsUp, within } from '../http/deadline.ts';
 import { type PlatformFault, platformFault } from '../platform-errors.ts';
 
 /** What a member is asked to do. */
@@ -55,16 +55,17 @@ export function memberStub(env: RouterEnv, tenant: string, place: number): Durab
   return env.RAFT_NODE.get(env.RAFT_NODE.idFromName(memberName(tenant, place)), noRetries);
 }
 
-export async function callMember(attempt: Attempt): Promise<MemberAnswer> {
+/** `early` ends the wait for the answer, and its timer. */
+export async function callMember(attempt: Attempt, early?: Expiry): Promise<MemberAnswer> {
   const body = encode(attempt);
   try {
-    const bytes = await within(attempt.timeoutMs, async () => {
+    const fetched = async () => {
       const stub = memberStub(attempt.env, attempt.tenant, attempt.place);
       const reply = await stub.fetch(memberPaths.client, { method: 'POST', body });
       if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
       return new Uint8Array(await reply.arrayBuffer());
-    });
-    return decode(bytes);
+    };
+    return decode(await within(attempt.timeoutMs, fetched, early));
   } catch (error) {
     if (error instanceof TimeIsUp) return { kind: 'timeout', reason: error.message };
     return { kind: 'fault', fault: platformFault(error) };
