@@ -123,7 +123,7 @@ async function runTests(
   else args.push(`--config=${leanConfig}`, '--pool=threads', '--no-isolate', '--maxWorkers=1');
   if (named !== undefined) args.push(`--testNamePattern=${named}`);
   const program = join(sandbox.root, 'node_modules/.bin/vitest');
-  const { output } = await runProgram(program, [...args, ...files], sandbox.root, testRunMs);
+  const output = await runProgram(program, [...args, ...files], sandbox.root, testRunMs);
   const executed = output.includes(executedMark);
   if (!existsSync(reportPath)) return { failed: null, executed, count: 0 };
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
@@ -152,7 +152,7 @@ async function runRandom(
 ): Promise<{ seeds: number | null; executed: boolean }> {
   const program = process.execPath;
   const args = ['test/mutants/random.ts', `${seedsMax}`];
-  const { output } = await runProgram(program, args, sandbox.root, randomRunMs);
+  const output = await runProgram(program, args, sandbox.root, randomRunMs);
   const broken = /^seed (\d+): (.*)$/m.exec(output);
   const seeds = broken && isFind(broken[2] ?? '') ? Number(broken[1]) : null;
   return { seeds, executed: output.includes(executedMark) };
@@ -163,7 +163,7 @@ async function runSearch(
   statesMax: number,
 ): Promise<{ states: number | null; executed: boolean }> {
   const args = ['test/explore/explore.ts', `--states=${statesMax}`];
-  const { output } = await runProgram(process.execPath, args, sandbox.root, searchRunMs);
+  const output = await runProgram(process.execPath, args, sandbox.root, searchRunMs);
   const rows = [...output.matchAll(/^\S.*?\s{2,}(\d+)\s.*VIOLATION$/gm)];
   const counts = rows.map(([, count]) => Number(count));
   const isCrash = /(TypeError|RangeError|ReferenceError)\b/.test(output);

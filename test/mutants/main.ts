@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { mutants } from './catalogue.ts';
 import { control, find } from './finders.ts';
 import type { Mutant } from './mutant.ts';
+import { endPrograms } from './program.ts';
 import { isGood, type Row, summary, table } from './report.ts';
 import { Sandbox } from './sandbox.ts';
 
@@ -30,6 +31,12 @@ const { values } = parseArgs({
 async function run(chosen: readonly Mutant[]): Promise<Row[]> {
   const startedMs = performance.now();
   const sandboxes = Array.from({ length: Number(values.workers) }, () => new Sandbox());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      endPrograms();
+      for (const sandbox of sandboxes) sandbox.remove();
+      process.exit(1);
+    });
   try {
     const errors = (await sandboxes[0]?.typeErrors(chosen)) ?? [];
     if (errors.length > 0) throw new Error(`mutants that are no programs:\n${errors.join('\n')}`);

@@ -64,7 +64,7 @@ export class Sandbox {
     });
     const args = ['--noEmit', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
     const program = join(this.root, 'node_modules/.bin/tsc');
-    const { output } = await runProgram(program, args, this.root, typeCheckMs);
+    const output = await runProgram(program, args, this.root, typeCheckMs);
     for (const path of paths) rmSync(path);
     const faulty = [...output.matchAll(/\.mutant(\d+)\.ts\(.*$/gm)];
     return faulty.map(([line, at]) => `${mutants[Number(at)]?.name}: ${line}`);
