@@ -129,6 +129,13 @@ export const replicationMutants: readonly Mutant[] = [
 
   ...inFile('src/raft/replication.ts', [
     {
+      name: 'append-with-gap',
+      standsFor: 'past bug 32: the entry before an append and its first do not fit',
+      find: "{ type: 'append', prevIndex, prevTerm,",
+      replace: "{ type: 'append', prevIndex: HIT ? Math.max(0, prevIndex - 1) : 0, prevTerm,",
+      hint: tests('replication'),
+    },
+    {
       name: 'commit-by-counting',
       standsFor: 'past bug 5: entries of an older term are committed by counting',
       find: 'if (held > state.commit && log.matches(held, state.term)) {',

@@ -319,6 +319,46 @@ export const turnMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/node-do/pacing.ts', [
+    {
+      name: 'pipeline-unbounded',
+      standsFor: 'any number of batches is under way at a time',
+      find: 'if (queued === 0 || underWay >= underWayMax) return null;',
+      replace: 'if (queued === 0 || !HIT) return null;',
+      hint: sim('group', 'turn'),
+    },
+  ]),
+
+  ...inFile('src/node-do/waiting.ts', [
+    {
+      name: 'empty-room-wakes',
+      standsFor: 'past bug 31: a member with no client left waits for their deadline',
+      find: 'if (this.waiters.size === 0) this.sweepAt = null;',
+      replace: 'HIT;',
+      hint: sim('group'),
+    },
+  ]),
+
+  ...inFile('src/node-do/compactor.ts', [
+    {
+      name: 'ended-life-compacts',
+      standsFor: 'a life that has ended goes on deleting',
+      find: 'if (!mayGoOn()) return;',
+      replace: 'HIT;',
+      hint: sim('group', 'membership'),
+    },
+  ]),
+
+  ...inFile('src/node-do/codec.ts', [
+    {
+      name: 'cannot-apply-unsaid',
+      standsFor: 'that a member cannot apply is lost on the way',
+      rule: 8,
+      find: 'canApply: !reply.cannotApply,',
+      replace: 'canApply: HIT,',
+    },
+  ]),
+
   ...inFile('src/node-do/raft-node.ts', [
     {
       name: 'alarm-not-armed-again',
