@@ -1,5 +1,7 @@
-/** What waits in a member: proposals, reads and messages to peers, with their bounds. */
+/** What waits in a member: proposals, reads, messages to peers and rows to delete. */
 import { describe, expect, it } from 'vitest';
+import type { StateMachine } from '../../src/kv/state-machine.ts';
+import { Compactor } from '../../src/node-do/compactor.ts';
 import { newCounters } from '../../src/node-do/counters.ts';
 import { memberId } from '../../src/node-do/identity.ts';
 import { Peers } from '../../src/node-do/peers.ts';
@@ -146,5 +148,26 @@ describe('calls to peers', () => {
     send(2);
     send(2);
     expect(calls.length).toBe(2);
+  });
+});
+
+describe('rows to delete', () => {
+  it('are left alone once the member has ended, in the middle of it too', async () => {
+    let steps = 0;
+    const machine = {
+      compactionPending: () => steps < 5,
+      clearPending: () => false,
+      compactStep: () => {
+        steps += 1;
+      },
+      saveProgress: () => {},
+    } as unknown as StateMachine;
+    const platform = {
+      yieldTurn: () => Promise.resolve(),
+      transaction: (work: () => void) => work(),
+    } as unknown as Platform;
+    new Compactor(platform, machine, newCounters()).start(() => steps < 2);
+    await new Promise(setImmediate);
+    expect(steps).toBe(2);
   });
 });

@@ -345,7 +345,7 @@ export const turnMutants: readonly Mutant[] = [
       standsFor: 'a life that has ended goes on deleting',
       find: 'if (!mayGoOn()) return;',
       replace: 'HIT;',
-      hint: sim('group', 'membership'),
+      hint: sim('queues'),
     },
   ]),
 
