@@ -166,7 +166,10 @@ describe('rows to delete', () => {
       yieldTurn: () => Promise.resolve(),
       transaction: (work: () => void) => work(),
     } as unknown as Platform;
-    new Compactor(platform, machine, newCounters()).start(() => steps < 2);
+    new Compactor(platform, machine, newCounters()).start(
+      () => steps < 2,
+      () => {},
+    );
     await new Promise(setImmediate);
     expect(steps).toBe(2);
   });

@@ -166,7 +166,7 @@ export const placeMutants: readonly Mutant[] = [
       name: 'relays-unbounded',
       standsFor: 'relays may take all calls',
       rule: 14,
-      find: 'if (request.relayed || !mayTravel || this.relays >= relaysMax)',
+      find: 'if (request.relayed || !mayTravel || !this.group.peers.mayRelay)',
       replace: 'if (request.relayed || !mayTravel || !HIT)',
     },
     {

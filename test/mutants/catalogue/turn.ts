@@ -244,7 +244,7 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'dropped-reads-hang',
       standsFor: 'reads that the core drops are never answered',
-      find: "for (const read of reads ?? []) read.settle('notLeader');",
+      find: "for (const read of batch?.reads ?? []) read.settle('notLeader');",
       replace: 'HIT;',
       hint: sim('group'),
     },
@@ -261,8 +261,8 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'calls-unbounded',
       standsFor: 'more than four calls at a time: none are left for relays',
-      find: 'peer.calls >= limit || this.calls >= callsMax) return;',
-      replace: '!HIT) return;',
+      find: 'if (this.calls >= this.callsLeft) return;',
+      replace: 'HIT;',
       hint: sim('queues'),
     },
     {
