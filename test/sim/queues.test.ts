@@ -131,6 +131,16 @@ describe('calls to peers', () => {
     return { calls, silent, send };
   }
 
+  it('are six at a time at most, however many peers there are', async () => {
+    const { calls, send } = calling();
+    send(2, 3, 4, 5, 6, 7, 8, 9);
+    expect(calls.map(({ place }) => place)).toEqual([2, 3, 4, 5, 6, 7]);
+    calls[0]?.end(true);
+    await new Promise(setImmediate);
+    expect(calls.at(-1)?.place).toBe(8);
+    expect(calls.length).toBe(7);
+  });
+
   it('that end make room for what has waited, which leaves together', async () => {
     const { calls, send } = calling();
     for (let n = 0; n < 5; n += 1) send(2);
