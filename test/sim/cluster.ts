@@ -150,6 +150,7 @@ export class Cluster {
     place: number,
     op: MemberRequest['op'],
     options: Partial<MemberRequest> = {},
+    from = 0,
   ): Promise<MemberReply> {
     const request = Object.assign(create(MemberRequestSchema), {
       protocol: protocolVersion,
@@ -160,7 +161,7 @@ export class Cluster {
       ...options,
     });
     const body = toBinary(MemberRequestSchema, request);
-    return this.deliver(0, place, 'client', body).then((bytes) =>
+    return this.deliver(from, place, 'client', body).then((bytes) =>
       fromBinary(MemberReplySchema, bytes),
     );
   }

@@ -43,6 +43,26 @@ describe('what an operation costs', () => {
     expect(cluster.sql(1).counters.rowsWritten).toBe(written);
   });
 
+  it('a read at a follower is one request and its answer', async () => {
+    const cluster = await born();
+    cluster.responses.length = 0;
+    expect(await get(cluster, 2, 'a', { readHere: true })).toBe('1');
+    expect(messageKinds(cluster.traffic)).toEqual(['2>1 readRequest']);
+    expect(cluster.responses).toEqual(['1>2 readReply']);
+    await cluster.world.pass(1_000);
+    expect(calls(cluster)).toBe(1);
+  });
+
+  it('each append and each notice is answered once, in the response of its call', async () => {
+    const cluster = await born();
+    cluster.responses.length = 0;
+    await put(cluster, 1, 'a', '2');
+    await cluster.world.pass(1_000);
+    expect(cluster.responses.toSorted()).toEqual(
+      [2, 2, 3, 3].map((place) => `${place}>1 appendReply`),
+    );
+  });
+
   it('a write is at most four rows on each member', async () => {
     const cluster = await born();
     const before = [1, 2, 3].map((place) => cluster.sql(place).counters.rowsWritten);
