@@ -27,6 +27,28 @@ export function leaderBoundMs<Region>(
   return roundTripMs(client, leader) + quorumRoundTripMs(leader, others, roundTripMs);
 }
 
+/**
+ * A linearizable read at the follower of this place (from 2, the leader being the first): to it, from
+ * there to the leader, and from the leader to those that complete a majority with the two.
+ */
+export function followerBoundMs<Region>(
+  client: Region,
+  members: readonly Region[],
+  place: number,
+  roundTripMs: RoundTrip<Region>,
+): number {
+  const [leader] = members;
+  const follower = members[place - 1];
+  if (leader === undefined || follower === undefined || place < 2) throw new Error('no follower');
+  const further = members
+    .filter((_, at) => at !== 0 && at !== place - 1)
+    .map((member) => roundTripMs(leader, member))
+    .toSorted((a, b) => a - b);
+  const answersNeeded = Math.floor(members.length / 2) - 1;
+  const furtherMs = answersNeeded === 0 ? 0 : (further[answersNeeded - 1] ?? 0);
+  return roundTripMs(client, follower) + roundTripMs(follower, leader) + furtherMs;
+}
+
 /** The members with that of the leader's place (from 1) in front. */
 export function ledBy<Region>(members: readonly Region[], place: number): Region[] {
   const leader = members[place - 1];

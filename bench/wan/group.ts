@@ -75,6 +75,17 @@ export class Group {
     return this.ask(region, 'read', getOp('key') as MemberOp);
   }
 
+  /** The same at a follower: nobody finds the way to it, the client knows which is near. */
+  async readAtFollower(region: Region, place: number): Promise<boolean> {
+    const options = { readHere: true, mayPropose: false };
+    const reply = await this.cluster.ask(place, getOp('key'), options, this.senderIn(region));
+    return reply.outcome.case === 'response';
+  }
+
+  private senderIn(region: Region): number {
+    return firstSender + regions.indexOf(region);
+  }
+
   private ask(region: Region, kind: AskKind, op: MemberOp): Promise<Answer> {
     return askGroup({
       env: this.envOf(region),
@@ -86,7 +97,7 @@ export class Group {
   }
 
   private envOf(region: Region): RouterEnv {
-    const sender = firstSender + regions.indexOf(region);
+    const sender = this.senderIn(region);
     const stubOf = (name: string) => ({
       fetch: async (_: string, { body }: { body: Uint8Array }) => {
         const place = Number(name.slice(name.lastIndexOf('/') + 1));

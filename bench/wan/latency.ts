@@ -4,14 +4,14 @@
  * At a low rate: an open loop, one request about every second, so that none waits for another.
  * Under load: closed loops of clients that are spread over the regions.
  */
-import { commitsBoundMs, leaderBoundMs, ledBy } from './bounds.ts';
+import { commitsBoundMs, followerBoundMs, leaderBoundMs, ledBy } from './bounds.ts';
 import { Group, type GroupOptions } from './group.ts';
 import type { Placement } from './placements.ts';
 import { type Region, regions, roundTripMs } from './round-trips.ts';
 
-export type Operation = 'write' | 'read';
+export type Operation = 'write' | 'read' | 'read at follower';
 
-export const operations: readonly Operation[] = ['write', 'read'];
+export const operations: readonly Operation[] = ['write', 'read', 'read at follower'];
 
 export interface LowRateResult {
   readonly placement: Placement;
@@ -142,17 +142,41 @@ function emptySamples(): Sample[] {
 }
 
 async function measureOne(group: Group, sample: Sample): Promise<void> {
-  const { region, operation } = sample;
-  const { world, commitMs } = group.cluster;
+  const { world } = group.cluster;
   const begunAt = world.now;
-  const answer = await (operation === 'write' ? group.write(region) : group.read(region));
+  const isAtFollower = sample.operation === 'read at follower';
+  const { ok, boundMs } = await (isAtFollower
+    ? followerRead(group, sample)
+    : leaderRequest(group, sample));
   const latencyMs = world.now - begunAt;
-  const members = ledBy(group.placement.members, answer.servedBy?.place ?? 1);
-  const commitsMs = operation === 'write' ? commitsBoundMs(commitMs) : 0;
-  const boundMs = leaderBoundMs(region, members, roundTripMs) + commitsMs;
   sample.ratios.push(latencyMs / boundMs);
   sample.excessMs.push(latencyMs - boundMs);
-  if (!answer.ok) sample.errors += 1;
+  if (!ok) sample.errors += 1;
+}
+
+async function leaderRequest(group: Group, { region, operation }: Sample) {
+  const answer = await (operation === 'write' ? group.write(region) : group.read(region));
+  const members = ledBy(group.placement.members, answer.servedBy?.place ?? 1);
+  const commitsMs = operation === 'write' ? commitsBoundMs(group.cluster.commitMs) : 0;
+  return { ok: answer.ok, boundMs: leaderBoundMs(region, members, roundTripMs) + commitsMs };
+}
+
+/** At the follower that is nearest to the client. */
+async function followerRead(group: Group, { region }: Sample) {
+  const leader = group.cluster.leader() ?? 1;
+  const { members } = group.placement;
+  const [place = 0] = members
+    .map((_, at) => at + 1)
+    .filter((at) => at !== leader)
+    .toSorted((a, b) => wayMs(region, members[a - 1]) - wayMs(region, members[b - 1]));
+  const ok = await group.readAtFollower(region, place);
+  const ordered = ledBy(members, leader);
+  const at = place < leader ? place + 1 : place;
+  return { ok, boundMs: followerBoundMs(region, ordered, at, roundTripMs) };
+}
+
+function wayMs(from: Region, to: Region | undefined): number {
+  return to === undefined ? Number.POSITIVE_INFINITY : roundTripMs(from, to);
 }
 
 async function begun(placement: Placement, options: GroupOptions): Promise<Group> {

@@ -2,8 +2,8 @@
  * From the loss of the leader's object to the next acknowledged write, as clients of the router see
  * it, next to the times that it is made of.
  */
-import { defaultRequestTimeoutMs } from '../../src/api/limits.ts';
 import { defaultSettings } from '../../src/raft/state.ts';
+import { patienceMs } from '../../src/router/members/silence.ts';
 import { quorumRoundTripMs } from './bounds.ts';
 import { Group } from './group.ts';
 import type { Placement } from './placements.ts';
@@ -87,7 +87,7 @@ function lose({ cluster }: Group, loss: Loss): void {
 
 /** What the recovery of a group at rest is made of, in milliseconds. */
 export interface Composition {
-  /** The router's: until the request to the lost leader has failed, and the next one is asked. */
+  /** The router's: until it gives the lost leader up, and the next member is asked. */
   readonly detectionMs: number;
   /** The member's: until it has given up the leader, and its turn to campaign has come. */
   readonly checkMs: number;
@@ -100,7 +100,7 @@ export function composition({ members }: Placement, loss: Loss): Composition {
   if (lost === undefined || next === undefined) throw new Error('two members at least');
   const { checkTimeoutMs, staggerMs } = defaultSettings;
   const toNextMs = roundTripMs(lost, next);
-  const failsAfterMs = loss === 'error' ? roundTripMs(lost, lost) : defaultRequestTimeoutMs;
+  const failsAfterMs = loss === 'error' ? roundTripMs(lost, lost) : patienceMs;
   // A member that cannot be reached is asked once more: it may just have begun a new life.
   const checkedMs = loss === 'error' ? 2 * toNextMs : checkTimeoutMs;
   const quorumMs = quorumRoundTripMs<Region | null>(next, [null, ...others], (_, other) =>

@@ -82,7 +82,9 @@ export class Peers {
 
   private flush(id: MemberId): void {
     const peer = this.peer(id);
-    if (peer.outbox.length === 0 || peer.calls >= this.limitOf(peer)) return;
+    // A client waits for a reply at once; it must not wait for the round that it has set off itself.
+    const extra = peer.outbox.some(isReply) ? 1 : 0;
+    if (peer.outbox.length === 0 || peer.calls >= this.limitOf(peer) + extra) return;
     if (this.calls >= this.callsLeft) return;
     const body = this.events.encode(id, peer.outbox.splice(0));
     const calledAt = this.platform.now();
@@ -151,4 +153,8 @@ export class Peers {
     }
     return peer;
   }
+}
+
+function isReply({ type }: Message): boolean {
+  return type === 'readReply';
 }

@@ -1,6 +1,12 @@
 /** The lower bounds of `bench:wan`, by hand. */
 import { describe, expect, it } from 'vitest';
-import { commitsBoundMs, leaderBoundMs, ledBy, quorumRoundTripMs } from '../../bench/wan/bounds.ts';
+import {
+  commitsBoundMs,
+  followerBoundMs,
+  leaderBoundMs,
+  ledBy,
+  quorumRoundTripMs,
+} from '../../bench/wan/bounds.ts';
 import { placements } from '../../bench/wan/placements.ts';
 import { regions, roundTripMs } from '../../bench/wan/round-trips.ts';
 
@@ -55,4 +61,11 @@ describe('the published round trips', () => {
   it('are used with groups of three and of five', () => {
     expect(new Set(placements.map(({ members }) => members.length))).toEqual(new Set([3, 5]));
   });
+});
+
+it('a read at a follower: to it, to the leader, and among five to one more', () => {
+  const apart = (a: number, b: number) => Math.abs(a - b);
+  expect(followerBoundMs(35, [0, 10, 30], 3, apart)).toBe(5 + 30);
+  expect(followerBoundMs(35, [0, 10, 30, 20, 90], 3, apart)).toBe(5 + 30 + 10);
+  expect(followerBoundMs(35, [0, 10, 30, 20, 90], 2, apart)).toBe(25 + 10 + 20);
 });

@@ -90,6 +90,17 @@ describe('six calls at a time', () => {
     expect(rig.underWay()).toEqual([1, 5]);
   });
 
+  it('are one more to a far peer that waits for a read point', async () => {
+    const rig = new Rig(5);
+    await rig.measure([70, 80, 90, 100]);
+    rig.sendAll();
+    const toLast = () => rig.calls.filter(({ place }) => place === 5).length;
+    rig.peers.send([{ to: id(5), type: 'suspicion' } as Message]);
+    expect(toLast()).toBe(1);
+    rig.peers.send([{ to: id(5), type: 'readReply' } as Message]);
+    expect(toLast()).toBe(2);
+  });
+
   it('leave one for each peer while two relays are under way, and no third relay', async () => {
     const rig = new Rig(5);
     await rig.measure([70, 80, 90, 100]);
