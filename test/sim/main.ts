@@ -76,7 +76,10 @@ async function many(count: number): Promise<void> {
     const { seeds, failures } = report;
     console.log(`${seeds} seeds, ${failures.length} failed, ${rate()} a second`);
   }, progressEveryMs);
-  await inWorkers(first, count, (result) => report.add(result));
+  await inWorkers(first, count, (result) => {
+    report.add(result);
+    if (result.violation) console.log(`seed ${result.seed}: ${result.violation}`);
+  });
   clearInterval(progress);
   console.log(report.table());
   console.log(`${report.seeds} seeds, ${report.failures.length} failed, ${rate()} a second`);

@@ -46,6 +46,13 @@ export class Disk {
     return this.sql;
   }
 
+  /** The one that the place gives out or lives under; null: it was never asked for any. */
+  get incarnation(): string | null {
+    const table = "SELECT 1 FROM sqlite_master WHERE name = 'raft_identity'";
+    if (!this.sql.first(table)) return null;
+    return String(this.sql.first('SELECT incarnation FROM raft_identity')?.[0]);
+  }
+
   flush(): void {
     if (this.isDirty) this.sql.run('COMMIT');
     this.isDirty = false;

@@ -9,7 +9,7 @@ import { placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
 import { put, range } from '../../support/history/history.ts';
-import { checkLinearizability } from '../../support/history/linearizability.ts';
+import { assertLinearizable } from '../../support/history/linearizability.ts';
 import { assertRevisions } from '../../support/history/revisions.ts';
 import { Random } from '../../support/random.ts';
 import { Client } from './clients.ts';
@@ -25,6 +25,7 @@ const writeWithinMs = 30_000;
 const restWithinMs = 180_000;
 const repairWithinMs = 3 * 3_600_000;
 const survivor = 91;
+const linearizabilityStepsMax = 200_000;
 
 /** False: a violation was found. */
 export function recover(simulation: Simulation): boolean {
@@ -194,10 +195,13 @@ function finalRead(simulation: Simulation, client: Client): void {
 
 function judgeHistory(simulation: Simulation): void {
   const { history } = simulation;
-  const verdict = checkLinearizability(history, { stepsMax: 200_000 });
-  if (verdict.verdict === 'unknown') simulation.count('histories undecided');
-  if (verdict.verdict === 'not linearizable')
-    simulation.fail(`not linearizable: key ${verdict.key}`);
+  try {
+    assertLinearizable(history, { stepsMax: linearizabilityStepsMax });
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    if (what.includes('undecided')) simulation.count('histories undecided');
+    else simulation.fail(what);
+  }
   try {
     assertRevisions(history);
   } catch (error) {

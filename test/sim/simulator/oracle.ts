@@ -7,7 +7,7 @@
 
 import { rulesVersionOf } from '../../../src/kv/batch.ts';
 import type { GroupMember } from '../../../src/node-do/group-member.ts';
-import { placeOf } from '../../../src/node-do/identity.ts';
+import { memberId, placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers, type Configuration } from '../../../src/raft/configuration.ts';
 import type { RaftCore } from '../../../src/raft/core.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message, Term } from '../../../src/raft/types.ts';
@@ -65,6 +65,7 @@ export class Oracle implements Watcher {
   private readonly speakers = new Map<string, Life>();
   private readonly revisions = new Map<LogIndex, number>();
   private readonly newestCode = new Map<MemberId, number>();
+  private readonly wipedIds = new Set<MemberId>();
   private flushes = 0;
   private readonly currentLife: () => Life | null;
 
@@ -97,6 +98,7 @@ export class Oracle implements Watcher {
   /** Their storage is gone, or will turn out to be too old. */
   isGone(id: MemberId): boolean {
     const shadow = this.shadows.get(id);
+    if (this.wipedIds.has(id)) return true;
     return shadow !== undefined && (shadow.fate !== null || shadow.isUnreliable);
   }
 
@@ -220,13 +222,16 @@ export class Oracle implements Watcher {
     if (!life.isGateClosed && !life.ended) this.isDurable(life);
     const core = (groupOf(life) as GroupMember).core;
     if (core.role === 'follower' || life.ended) return;
+    if (life.superseded) return;
     const rules = this.shadows.get(watched.id)?.newestRules ?? 0;
     const { code } = life;
     this.check(rules <= code.rules, () => `${life.name} is ${core.role}, and cannot apply`);
-    if (!life.superseded) this.checkRest(life, core);
+    this.checkRest(life, core);
   }
 
-  wiped(place: number): void {
+  /** `incarnation`: the one that it gave out last; a configuration may name it some day. */
+  wiped(place: number, incarnation: string | null): void {
+    if (incarnation !== null) this.wipedIds.add(memberId(place, incarnation));
     for (const shadow of this.shadows.values())
       if (placeOf(shadow.id) === place && !shadow.fate) shadow.fate = 'wiped';
   }

@@ -147,7 +147,8 @@ function makeTuning(random: Random): Tuning {
     readSpacingMs: random.integer(0, 5),
     readRequestsMax: random.integer(1, 4),
     commitNoticeMs: random.integer(0, 20),
-    snapshotIdleMs: random.pick([2_000, 300_000]),
+    // More than repairAfterMs: a silent follower is given up first.
+    snapshotIdleMs: random.pick([15_000, 300_000]),
     promotionLagMax: random.pick([2, 1_000]),
   };
   return { storage, core };
