@@ -57,7 +57,11 @@ export class Oracle implements Watcher {
   newestCommitted: Placed | null = null;
   snapshotsInstalled = 0;
   elections = 0;
+  removals = 0;
+  losses = 0;
   private readonly watched = new WeakMap<RaftCore, Watched>();
+  /** One after the other: a place may be removed and added again within one life. */
+  private readonly membersOf = new WeakMap<Life, Watched[]>();
   private readonly leaders = new Map<Term, MemberId>();
   private readonly entries = new Map<string, { prevTerm: Term; entry: Entry }>();
   private readonly committed: (Committed | undefined)[] = [];
@@ -166,6 +170,7 @@ export class Oracle implements Watcher {
       readFloors: new Map(),
     };
     this.watched.set(core, added);
+    this.membersOf.set(life, [...(this.membersOf.get(life) ?? []), added]);
     if (!this.shadows.has(self)) {
       const founding = stateOf(core).configurations[0]?.configuration ?? core.configuration;
       this.shadows.set(self, new Shadow(self, founding));
@@ -175,19 +180,19 @@ export class Oracle implements Watcher {
     return added;
   }
 
+  /** The member that lives there now; one that was removed or lost just now also counts. */
   private watchedOf(life: Life): Watched | null {
-    const core = groupOf(life)?.core;
-    return (core && this.watched.get(core)) ?? null;
+    return this.membersOf.get(life)?.at(-1) ?? null;
   }
 
   // What the platform tells.
 
   /** A transaction of this life is done, if not durable yet. */
   wrote(life: Life): void {
-    const watched = this.watchedOf(life);
-    if (!watched) return;
-    watched.owesWrite = false;
-    watched.written.push(...watched.pending.splice(0));
+    for (const watched of this.membersOf.get(life) ?? []) {
+      watched.owesWrite = false;
+      watched.written.push(...watched.pending.splice(0));
+    }
   }
 
   /** A message or an answer leaves, or is held by the gate behind what was written before it. */
@@ -198,20 +203,22 @@ export class Oracle implements Watcher {
 
   /** A crash has undone whatever was not durable. */
   loses(life: Life): void {
-    const watched = this.watchedOf(life);
-    if (!watched) return;
-    watched.pending = [];
-    watched.written = [];
+    for (const watched of this.membersOf.get(life) ?? []) {
+      watched.pending = [];
+      watched.written = [];
+    }
   }
 
   /** All that this life has taken so far is durable, and what it said may be heard. */
   isDurable(life: Life): void {
+    for (const watched of this.membersOf.get(life) ?? []) {
+      if (!watched.owesWrite) watched.written.push(...watched.pending.splice(0));
+      for (const taken of watched.written.splice(0)) this.settle(watched, taken);
+    }
+    const group = groupOf(life);
     const watched = this.watchedOf(life);
-    if (!watched) return;
-    if (!watched.owesWrite) watched.written.push(...watched.pending.splice(0));
-    for (const taken of watched.written.splice(0)) this.settle(watched, taken);
-    const { machine } = groupOf(life) as GroupMember;
-    this.checkRevision(watched, machine.appliedIndex, machine.revision);
+    if (!group || !watched || group.self !== watched.id) return;
+    this.checkRevision(watched, group.machine.appliedIndex, group.machine.revision);
     this.flushes += 1;
     if (this.flushes % rowsComparedEvery === 0 && !life.superseded) this.compareRows(watched);
   }
@@ -220,9 +227,8 @@ export class Oracle implements Watcher {
     const watched = this.watchedOf(life);
     if (!watched) return;
     if (!life.isGateClosed && !life.ended) this.isDurable(life);
-    const core = (groupOf(life) as GroupMember).core;
-    if (core.role === 'follower' || life.ended) return;
-    if (life.superseded) return;
+    const core = groupOf(life)?.core;
+    if (!core || core.role === 'follower' || life.ended || life.superseded) return;
     const rules = this.shadows.get(watched.id)?.newestRules ?? 0;
     const { code } = life;
     this.check(rules <= code.rules, () => `${life.name} is ${core.role}, and cannot apply`);
@@ -444,7 +450,9 @@ export class Oracle implements Watcher {
   private onLost({ life, id }: Watched): void {
     const shadow = this.shadows.get(id) as Shadow;
     this.check(life.superseded || shadow.isUnreliable, () => `${life.name} takes itself for lost`);
-    if (!life.superseded) shadow.fate = 'lost';
+    if (life.superseded) return;
+    this.losses += 1;
+    shadow.fate = 'lost';
   }
 
   private onRemoved({ life, id }: Watched, shadow: Shadow): void {
@@ -456,6 +464,7 @@ export class Oracle implements Watcher {
       !allMembers(configuration).includes(id) || shadow.last < index,
       () => `${life.name} takes itself for removed`,
     );
+    this.removals += 1;
     shadow.fate = 'removed';
   }
 

@@ -42,6 +42,8 @@ export function runPlan(plan: Plan, traced = false): Outcome {
   const { counts, oracle, violation } = simulation;
   counts.set('events', simulation.events);
   counts.set('elections', oracle.elections);
+  counts.set('members removed', oracle.removals);
+  counts.set('members lost', oracle.losses);
   counts.set('snapshots installed', oracle.snapshotsInstalled);
   return { seed: plan.shape.seed, violation, counts, trace: lines };
 }
