@@ -38,6 +38,14 @@ export class Alarms {
     this.at = null;
   }
 
+  /**
+   * What begins now may outlive this life (a newcomer that has to get everything): if this life ends
+   * in the middle, the alarm has the next one look at it.
+   */
+  expectLongWork(): void {
+    if (this.at === null) this.set(this.platform.now() + repairFirstMs);
+  }
+
   /** After each turn. */
   arrange({ atRest, needsRepair }: Duties): void {
     const now = this.platform.now();

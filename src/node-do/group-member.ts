@@ -13,7 +13,7 @@ import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
 import type { Settings } from '../raft/state.ts';
-import type { Effects, MemberId, Message } from '../raft/types.ts';
+import type { Effects, Entry, MemberId, Message, Snapshot } from '../raft/types.ts';
 import { Alarms } from './alarms.ts';
 import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
@@ -202,6 +202,12 @@ export class GroupMember {
     this.turn(() => this.core.askLeader(leader, this.platform.now()));
   }
 
+  /** Whether a quorum stands behind some leader. */
+  async hasQuorum(deadline: number): Promise<boolean> {
+    if (this.core.role !== 'leader') return (await this.findLeader(0, deadline)) !== null;
+    return (await this.readPoint(deadline)) === 'ready';
+  }
+
   /** A turn that asks the core for something; `holds` is waited for afterwards. */
   async ask<T>(input: (core: RaftCore, now: number) => T): Promise<T> {
     let result: T | undefined;
@@ -380,7 +386,7 @@ export class GroupMember {
   }
 
   private carryOut(effects: Effects): Results {
-    const { hardState, chunks, openSnapshot, removed } = effects;
+    const { hardState, chunks, append, openSnapshot, removed } = effects;
     if (hardState?.vote === this.self && hardState.term > this.electionTerm) {
       this.electionTerm = hardState.term;
       this.counters.elections += 1;
@@ -390,6 +396,10 @@ export class GroupMember {
     this.core.applied(this.machine.appliedIndex);
     const { canApply } = this.storage;
     if (canApply !== this.core.canLead) canApply ? this.core.standUp() : this.core.standDown();
+    if (append.some(isConfiguration) || chunks.length > 0)
+      this.core.preferLeaders(this.preferredMembers());
+    const isLongWork = openSnapshot || append.some(isConfiguration);
+    if (isLongWork && this.core.role === 'leader') this.alarms.expectLongWork();
     const installed = chunks.findLast(({ install }) => install)?.install;
     if (installed) this.proposals.abandon(installed.index);
     if (openSnapshot && !removed) this.openSnapshot();
@@ -404,19 +414,23 @@ export class GroupMember {
   private route(messages: readonly Message[], replyTo: MemberId | null): Message[] {
     const replies: Message[] = [];
     const others: Message[] = [];
-    for (const message of messages) {
-      const filled = this.filled(message);
-      if (filled) (filled.to === replyTo && isReply(filled) ? replies : others).push(filled);
-    }
+    for (const message of messages)
+      if (message.type === 'snapshot') void this.sendChunk(message);
+      else (message.to === replyTo && isReply(message) ? replies : others).push(message);
     if (others.length > 0) this.peers.send(others);
     return replies;
   }
 
-  /** A snapshot message gets its chunk in the turn that sends it; null: it is not open any more. */
-  private filled(message: Message): Message | null {
-    if (message.type !== 'snapshot') return message;
+  /**
+   * A chunk is read and sent in an event of its own: from reply to chunk to reply without a pause, a
+   * large snapshot would let nothing else happen in a process that runs both members.
+   */
+  private async sendChunk(message: Message & Snapshot): Promise<void> {
+    await this.platform.yieldTurn();
+    if (this.ended) return;
+    // Not open any more: nothing of it leaves (consensus-rules.md 5).
     const chunk = this.storage.readChunk(message.snapshot.id, message.cursor);
-    return chunk && { ...message, chunk };
+    if (chunk) this.peers.send([{ ...message, chunk }]);
   }
 
   private answer(effects: Effects, results: Results): void {
@@ -506,6 +520,10 @@ export class GroupMember {
 }
 
 function nothing(): void {}
+
+function isConfiguration({ payload }: Entry): boolean {
+  return payload.type === 'configuration';
+}
 
 function decodeEnvelope(body: Uint8Array): Envelope | null {
   try {

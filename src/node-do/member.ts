@@ -18,6 +18,7 @@ import {
   BirthQuestionSchema,
   type BirthRecord,
   BirthRecordSchema,
+  type Configuration,
   type Envelope,
   EnvelopeSchema,
   type Tombstone,
@@ -70,6 +71,8 @@ export class Member {
     this.tuning = tuning;
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
+    // The life in which it was removed may have ended before its rows went.
+    else void this.discard();
   }
 
   /** A request of the router: MemberRequest in, MemberReply out. */
@@ -112,6 +115,7 @@ export class Member {
     const { birth, incarnation, tombstone } = this.ensureIdentity();
     const answer = create(BirthAnswerSchema, { protocol: this.code.protocol, fresh: incarnation });
     if (birth) answer.state = { case: 'record', value: birth };
+    if (this.group) answer.members = toWireConfiguration(this.group.core.configuration);
     else if (tombstone) answer.state = { case: 'tombstone', value: tombstone };
     else answer.state = { case: 'incarnation', value: incarnation };
     return toBinary(BirthAnswerSchema, answer);
@@ -125,6 +129,8 @@ export class Member {
   async recover(givenUp: string): Promise<string | null> {
     const { group, identity } = this;
     if (!group || !identity || group.birth.groupId !== givenUp) return null;
+    // A quorum that answers is not lost: two groups of one tenant would live.
+    if (await group.hasQuorum(this.platform.now() + birthTimeoutMs)) return null;
     group.stop();
     const incarnation = this.platform.randomId();
     const founding = {
@@ -236,12 +242,13 @@ export class Member {
   private leave(): void {
     this.group = null;
     this.service = null;
-    if (this.identity?.tombstone?.kind === Tombstone_Kind.REMOVED) void this.discard();
+    void this.discard();
   }
 
   /** Of a removed member nothing but the tombstone stays. A turn of its own: it may take a while. */
   private async discard(): Promise<void> {
     const { sql } = this.platform;
+    if (this.identity?.tombstone?.kind !== Tombstone_Kind.REMOVED) return;
     await this.platform.yieldTurn();
     if (this.group || !StateMachine.exists(sql)) return;
     this.platform.transaction(() => {
@@ -267,7 +274,8 @@ export class Member {
     for (const [at, answer] of answers.entries()) {
       const place = others[at] ?? 0;
       // A record anywhere means that this place was wiped: the group lives, without it.
-      if (answer?.state.case === 'record') return livingGroup(answer.state.value);
+      if (answer?.state.case === 'record')
+        return livingGroup(answer.members ?? answer.state.value.founding);
       if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);
       // Silence might hide a record.
       if (answer?.state.case !== 'incarnation')
@@ -309,7 +317,10 @@ function movedOn({ members }: Tombstone): MemberReply {
 }
 
 /** This place lost its storage: its group lives elsewhere, and has to add it again. */
-function livingGroup(birth: BirthRecord): MemberReply {
-  const places = (birth.founding?.voters ?? []).map(({ place }) => place);
-  return redirect({ reason: Redirect_Reason.NOT_BORN, places });
+function livingGroup(members: Configuration | undefined): MemberReply {
+  return redirect({ reason: Redirect_Reason.NOT_BORN, places: placesIn(members) });
+}
+
+function placesIn(members: Configuration | undefined): number[] {
+  return [...(members?.voters ?? []), ...(members?.learners ?? [])].map(({ place }) => place);
 }

@@ -68,8 +68,9 @@ export class Membership {
     }
     for (;;) {
       const outcome = await this.changeTo(target, deadline);
-      if (outcome !== 'LearnerNotReady' || this.platform.now() + askAgainMs > deadline)
-        return outcome;
+      // A new leader, a change of somebody else's, or a learner that lacks the log: wait.
+      const maySucceed = outcome === 'LearnerNotReady' || outcome === 'Unhealthy';
+      if (!maySucceed || this.platform.now() + askAgainMs > deadline) return outcome;
       await this.pause();
     }
   }

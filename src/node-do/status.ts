@@ -19,7 +19,7 @@ export function memberStatus(
     databaseBytes: platform.databaseBytes(),
     counters: structuredClone(counters),
   };
-  return group ? { ...base, ...ofGroup(group) } : { ...base, ...unborn };
+  return group ? { ...base, ...ofGroup(group) } : { ...base, ...unborn, ...formerGroup(identity) };
 }
 
 const unborn = {
@@ -39,6 +39,13 @@ const unborn = {
   compactRevision: 0,
   atRest: true,
 } as const;
+
+/** Where the group lives that this place was removed from. */
+function formerGroup(identity: Identity | null) {
+  const members = identity?.tombstone?.members;
+  const placesOf = (list: readonly { place: number }[] = []) => list.map(({ place }) => place);
+  return { voters: placesOf(members?.voters), learners: placesOf(members?.learners) };
+}
 
 function ofGroup(group: GroupMember) {
   const { core, machine } = group;

@@ -163,6 +163,8 @@ export interface Suspicion {
     deadline: Millis;
     repeated: boolean;
   } | null;
+  /** The last check that got no answer in time. */
+  lateCheck: { readonly id: number; readonly leader: MemberId } | null;
   campaignAt: Millis | null;
   /** Later campaigns are spread at random, the first by rank. */
   campaigns: number;

@@ -6,7 +6,7 @@
  * A suspicion lives until a leader is confirmed or nobody has renewed it for a while (rule 12).
  */
 import { isMember } from './configuration.ts';
-import { startPreVote } from './election.ts';
+import { becomeFollower, startPreVote } from './election.ts';
 import { showLeadership } from './leader.ts';
 import { startMembersRead } from './reads.ts';
 import { learnCommit, sendReadRequest, takeReadReply } from './remote-reads.ts';
@@ -39,6 +39,7 @@ export function suspect(state: State): void {
     state.suspicion = {
       until,
       check: null,
+      lateCheck: null,
       campaignAt: null,
       campaigns: 0,
       hintsFollowed: 0,
@@ -145,7 +146,10 @@ function checkFailed(state: State): void {
     // The same request: the answer to it may be on its way, from further than one timeout.
     check.deadline = state.now + state.settings.checkTimeoutMs;
     sendReadRequest(state, check.leader, check.id);
-  } else giveUpLeader(state);
+    return;
+  }
+  suspicion.lateCheck = { id: check.id, leader: check.leader };
+  giveUpLeader(state);
 }
 
 /**
@@ -172,8 +176,9 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
   if (message.removed && !isNamedAfter(state, message)) state.removed = true;
   if (takeReadReply(state, message)) return;
   const { suspicion } = state;
+  if (endedByLateReply(state, message)) return;
   const check = suspicion?.check;
-  if (!check || message.id !== check.id || check.leader !== message.from) return;
+  if (!suspicion || !check || message.id !== check.id || check.leader !== message.from) return;
   if (message.refused) checkRefused(state, suspicion, message.leader);
   else {
     confirmLeader(state, message.from);
@@ -192,6 +197,21 @@ function isNamedAfter({ configurations, self, log }: State, reply: ReadReply): b
       (log.term(one.index) ?? 0) >= reply.indexTerm &&
       isMember(one.configuration, self),
   );
+}
+
+/**
+ * A leader further than the check's patience answers after all: a quorum stands behind it, so this
+ * member has nothing to campaign for.
+ */
+function endedByLateReply(state: State, message: Message & ReadReply): boolean {
+  const late = state.suspicion?.lateCheck;
+  if (!late || message.refused || late.id !== message.id || late.leader !== message.from)
+    return false;
+  if (state.role.type === 'leader' || state.role.type === 'candidate') return false;
+  becomeFollower(state, state.term, message.from);
+  confirmLeader(state, message.from);
+  learnCommit(state, message);
+  return true;
 }
 
 /** It says itself that it does not lead; perhaps it knows who does. */

@@ -239,6 +239,7 @@ const role = union<Role>({
 const suspicion = record<Suspicion>({
   until: deadline,
   check: nullable(record({ id: count, leader: member, deadline, repeated: flag })),
+  lateCheck: nullable(record({ id: count, leader: member })),
   campaignAt: nullable(deadline),
   campaigns: count,
   hintsFollowed: count,

@@ -309,3 +309,13 @@ describe('a partial partition', () => {
     expect(group.logOf('E')).toBe(group.logOf('A'));
   });
 });
+
+describe('a leader further away than the patience of a check', () => {
+  it('is not deposed: its late answer ends the suspicion before anybody campaigns', () => {
+    const group = groupLedBy('A', { latencyMs: 160 });
+    group.suspect('B');
+    group.pass(20_000);
+    expect(group.core('A')).toMatchObject({ role: 'leader', term: 1 });
+    expect(group.core('B').isSuspecting).toBe(false);
+  });
+});

@@ -141,6 +141,18 @@ describe('a removed place', () => {
     expect(cluster.status(3).incarnation).not.toBe(incarnation);
   });
 
+  it('loses its rows also when its life ends right after its removal', async () => {
+    const cluster = await born();
+    cluster.drop = ({ to, path }) => to === 3 && path === 'client';
+    await reshape(cluster, 1, [1, 2]);
+    // As if the life had ended before: the rows of a member beside the tombstone.
+    StateMachine.create(cluster.sql(3));
+    cluster.end(3);
+    cluster.status(3);
+    await cluster.world.pass(1_000);
+    expect(rowsAt(cluster, 3)).toBe(0);
+  });
+
   it('that is added again holds everything, as another member', async () => {
     const cluster = await born();
     await reshape(cluster, 1, [1, 2]);
@@ -180,6 +192,31 @@ describe('a place that slept through its removal', () => {
     expect(hashAt(cluster, 3)).toBe(hashAt(cluster, 1));
     expect(cluster.status(3).incarnation).not.toBe(incarnation);
     expect(cluster.status(1).term).toBe(1);
+  });
+});
+
+describe('the first place of a group that was born as one', () => {
+  it('names the members of now when it is wiped, not those of the birth', async () => {
+    const cluster = await born(1);
+    await reshape(cluster, 1, [1, 2, 3]);
+    cluster.wipe(1);
+    const reply = await cluster.world.settle(cluster.ask(1, putOp('a', '2'), { groupSize: 1 }));
+    expect(reply.outcome).toMatchObject({ case: 'redirect', value: { places: [1, 2, 3] } });
+  });
+});
+
+describe('a snapshot under way when its sender is evicted for good', () => {
+  it('is begun again by the alarm that was set before the first chunk', async () => {
+    const cluster = await born();
+    cluster.drop = ({ to }) => to === 4;
+    const value = create(ChangeMembershipSchema, { voters: [1, 2, 3], learners: [4] });
+    cluster.drop = ({ to, path }) => to === 4 && path === 'peer';
+    const asked = cluster.ask(1, { case: 'changeMembership', value });
+    await cluster.world.settle(asked).catch(() => null);
+    cluster.endAll();
+    cluster.drop = () => false;
+    await cluster.world.pass(600_000);
+    expect(hashAt(cluster, 4)).toBe(hashAt(cluster, 1));
   });
 });
 
@@ -348,9 +385,13 @@ describe('a quorum that is lost for good', () => {
   it('does not come back: the old group’s other members are not heard by the new one', async () => {
     const cluster = await born();
     const { groupId } = cluster.status(1);
+    // While a quorum answers, nothing is given up.
+    expect(await cluster.world.settle(cluster.life(2).member.recover(groupId ?? ''))).toBe(null);
+    cluster.drop = ({ from, to }) => from === 2 || (to === 2 && from !== 0);
     const { member } = cluster.life(2);
     expect(await cluster.world.settle(member.recover('another'))).toBe(null);
     expect(await cluster.world.settle(member.recover(groupId ?? ''))).not.toBe(null);
+    cluster.drop = () => false;
     await put(cluster, 2, 'a', 'new');
     // 1 and 3 still are a quorum of the old group; nothing of it reaches 2.
     await persist(cluster, putOp('a', 'old'), [1, 3]);

@@ -114,7 +114,7 @@ describe('rule 2: one birth, whatever the size', () => {
     await reshape(cluster, [1, 2, 3]);
     cluster.wipe(1);
     const { NOT_BORN } = Redirect_Reason;
-    expect(await refused(cluster, 1)).toMatchObject({ reason: NOT_BORN, places: [1] });
+    expect(await refused(cluster, 1)).toMatchObject({ reason: NOT_BORN, places: [1, 2, 3] });
     expect(await get(cluster, 2, 'a', { suspectTerm: 1n })).toBe('1');
   });
 

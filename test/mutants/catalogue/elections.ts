@@ -123,8 +123,8 @@ export const electionMutants: readonly Mutant[] = [
       name: 'reply-to-any-check',
       standsFor: 'a reply to an earlier question confirms the leader',
       rule: 10,
-      find: 'if (!check || message.id !== check.id || check.leader !== message.from) return;',
-      replace: 'if (!HIT || !check || check.leader !== message.from) return;',
+      find: 'if (!suspicion || !check || message.id !== check.id || check.leader !== message.from) return;',
+      replace: 'if (!HIT || !suspicion || !check || check.leader !== message.from) return;',
     },
     {
       name: 'learner-keeps-suspicion',

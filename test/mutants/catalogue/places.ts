@@ -34,8 +34,8 @@ export const placeMutants: readonly Mutant[] = [
       name: 'record-is-fresh',
       standsFor: 'a record of birth does not forbid birth',
       rule: 2,
-      find: "if (answer?.state.case === 'record') return livingGroup(answer.state.value);",
-      replace: "if (answer?.state.case === 'record' && HIT) continue;",
+      find: 'return livingGroup(answer.members ?? answer.state.value.founding);',
+      replace: 'if (HIT) continue;',
     },
     {
       name: 'birth-unchecked',
@@ -68,8 +68,8 @@ export const placeMutants: readonly Mutant[] = [
     {
       name: 'removed-rows-stay',
       standsFor: 'a removed member keeps its data',
-      find: 'if (this.identity?.tombstone?.kind === Tombstone_Kind.REMOVED) void this.discard();',
-      replace: 'HIT;',
+      find: 'if (this.identity?.tombstone?.kind !== Tombstone_Kind.REMOVED) return;',
+      replace: 'if (HIT) return;',
       hint: sim('membership'),
     },
     {
