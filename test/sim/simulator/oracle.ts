@@ -37,7 +37,7 @@ interface Watched {
   pending: Taken[];
   written: Taken[];
   owesWrite: boolean;
-  /** Its boot number was to be durable before its first message. */
+  /** Its boot number was to be durable before its first message or entry. */
   hasSpoken: boolean;
   readonly readFloors: Map<number, LogIndex>;
 }
@@ -140,7 +140,8 @@ export class Oracle implements Watcher {
     };
     watched.last = taken;
     watched.pending.push(taken);
-    const savesBoot = !watched.hasSpoken && effects.messages.length > 0;
+    const isFirst = effects.messages.length > 0 || effects.append.length > 0;
+    const savesBoot = !watched.hasSpoken && isFirst;
     watched.owesWrite ||= savesBoot || writes(effects, groupOf(watched.life)?.canServe ?? true);
     watched.hasSpoken ||= savesBoot;
     this.checkMonotone(watched, taken);
