@@ -291,6 +291,8 @@ export class Oracle implements Watcher {
         match < next && match <= log.lastIndex,
         () => `${life.name}: ${peer} match ${match}, next ${next}, last ${log.lastIndex}`,
       );
+    // What a superseded life appends it can neither store nor send.
+    if (life.superseded) return;
     for (const entry of effects.append) this.checkRules(life, taken, entry);
   }
 
