@@ -347,6 +347,7 @@ export class Oracle implements Watcher {
     if (taken.role === 'leader' && taken.commit > (taken.before?.commit ?? taken.commit))
       this.checkQuorum(life, taken);
     if (effects.messages.length > 0) this.speaks(watched, effects.messages);
+    if (!life.superseded && !shadow.isUnreliable) this.noteConfigurations(shadow, taken.commit);
     if (effects.removed) this.onRemoved(watched, shadow);
   }
 
@@ -469,6 +470,13 @@ export class Oracle implements Watcher {
     );
     this.removals += 1;
     shadow.fate = 'removed';
+  }
+
+  /** What is handed out for applying is bounded per turn, and so may be behind what is committed. */
+  private noteConfigurations({ configurations }: Shadow, commit: LogIndex): void {
+    for (const placed of configurations)
+      if (placed.index <= commit && placed.index > (this.newestCommitted?.index ?? 0))
+        this.newestCommitted = placed;
   }
 
   /** State Machine Safety in one number: equal applied index, equal revision. */
