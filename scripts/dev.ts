@@ -78,7 +78,8 @@ async function untilAnswering(): Promise<boolean> {
   const deadline = Date.now() + answerTimeoutMs;
   while (Date.now() < deadline && wrangler.exitCode === null && !stopping) {
     try {
-      const response = await fetch(`${url}/livez`, { signal: AbortSignal.timeout(5_000) });
+      // Answered by the router itself, whatever state a group is in.
+      const response = await fetch(`${url}/version`, { signal: AbortSignal.timeout(5_000) });
       if (response.ok) return true;
     } catch {
       // Not yet.

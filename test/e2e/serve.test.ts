@@ -1,7 +1,7 @@
 /** `npm run serve` as a program: what it prints, how it ends, and that one data directory has one. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -108,6 +108,12 @@ it('prints one line with the URL, ends with 0 on SIGTERM, and keeps the data', a
   expect(await keysAt(await urlOf(second))).toEqual(['first']);
   second.child.kill('SIGINT');
   expect((await second.ended).code).toBe(0);
+});
+
+it('starts without asking any group, so that a sick one keeps no other from being served', async () => {
+  await urlOf(serve());
+  const objects = readdirSync(join(dataDir, 'objects'), { recursive: true });
+  expect(objects.filter((name) => /[0-9a-f]{64}\.sqlite$/.test(String(name)))).toEqual([]);
 });
 
 it('is refused on a data directory that another one is using', async () => {

@@ -674,6 +674,38 @@ describe('status', () => {
     expect((json.members as { place: number }[]).map(({ place }) => place)).toEqual([3, 4, 5]);
   });
 
+  test('follows the word of places that the group has left, through all of its moves', async () => {
+    fake.other = (name) => {
+      const place = Number(name.split('/')[1]);
+      if (place > 6)
+        return Response.json(member(place, { role: 'leader', voters: [7], learners: [8] }));
+      const unborn = { born: false, role: 'unborn' };
+      const went = place > 3 ? { voters: [7], learners: [8] } : { voters: [], learners: [4, 5, 6] };
+      return Response.json(member(place, { ...unborn, ...went }));
+    };
+    const { json } = await call('GET', '/v1/status');
+    expect(json).toMatchObject({ leader: 7, members: [{ place: 7 }, { place: 8 }] });
+  });
+
+  test('lists no place that has left the group and does not know it yet', async () => {
+    fake.other = (name) => {
+      const place = Number(name.split('/')[1]);
+      if (place === 2) throw new Error('gone');
+      return Response.json(member(place, { voters: [4, 5, 6] }));
+    };
+    const { json } = await call('GET', '/v1/status');
+    expect((json.members as { place: number }[]).map(({ place }) => place)).toEqual([4, 5, 6]);
+  });
+
+  test('asks no place twice, though those that the group has left name each other', async () => {
+    fake.other = (name) => {
+      const place = Number(name.split('/')[1]);
+      return Response.json(member(place, { born: false, role: 'unborn', voters: [1, 2, 3, 4] }));
+    };
+    await call('GET', '/v1/status');
+    expect(fake.others).toHaveLength(4);
+  });
+
   test('a tenant that was never born is no error', async () => {
     fake.other = (name) =>
       Response.json(

@@ -46,6 +46,8 @@ export interface Refused {
 }
 
 const attemptsMax = 8;
+/** Steps from a place that its group has left to one that it names, in addition to the attempts. */
+const hopsMax = 16;
 const backoffFirstMs = 40;
 const backoffMaxMs = 800;
 /** Redirects that name the leader are followed at once this often; then they may be a circle. */
@@ -62,13 +64,18 @@ interface Search {
   target: number;
   suspect: boolean;
   term: bigint;
+  /** The members that anybody named, the newest answer's first. */
   places: readonly number[];
+  /** What the last place that its group has left, and that led us on, named as the members. */
+  successors: readonly number[];
   readonly unreachable: Set<number>;
-  /** Places that said in this search that they belong to no group: new, or wiped. */
+  /** Places that said in this search that they belong to no group: new, wiped, or left by it. */
   readonly unborn: Set<number>;
   /** Places that said in this search that they do not lead; what others say of them is older. */
   readonly notLeading: Set<number>;
   avoid: { readonly place: number; readonly untilMs: number } | null;
+  attemptsLeft: number;
+  hopsLeft: number;
   promptRedirects: number;
   waitsInARow: number;
   /** Why the last member gave no answer, for whoever reads the error. */
@@ -80,10 +87,20 @@ interface Search {
 export async function askGroup(ask: Ask): Promise<Answer> {
   const startedMs = Date.now();
   const search = begin(ask);
-  for (let attempt = 0; attempt < attemptsMax && !isOver(ask.deadline); attempt++) {
+  while (search.attemptsLeft > 0 && !isOver(ask.deadline)) {
+    search.attemptsLeft -= 1;
     counters.attempts += 1;
     const { answer, place } = await callPatiently(attemptOf(search), search.term, others(search));
     search.target = place;
+    console.log(
+      place,
+      Date.now() - startedMs,
+      answer.kind,
+      JSON.stringify(answer.kind === 'redirect' ? answer.redirect : '', (_, v) =>
+        typeof v === 'bigint' ? Number(v) : v,
+      ),
+      search.suspect,
+    );
     const end = handle(search, answer, startedMs);
     if (end !== null) return end;
     if (search.waitsInARow > 0) await pause(search);
@@ -116,10 +133,13 @@ function begin(ask: Ask): Search {
     suspect: hint?.suspect ?? false,
     term: hint?.term ?? 0n,
     places: hint?.places ?? [],
+    successors: [],
     unreachable: new Set(),
     unborn: new Set(),
     notLeading: new Set(),
     avoid,
+    attemptsLeft: attemptsMax,
+    hopsLeft: hopsMax,
     promptRedirects: 0,
     waitsInARow: 0,
     lastFault: '',
@@ -169,10 +189,12 @@ function learnFromResponse(search: Search, servedBy: Server | undefined): void {
   const known = hintFor(search.ask.tenant);
   // The usual case by far: nothing new.
   if (known?.place === place && known.term === term && !known.suspect && !avoided) return;
+  // Who led us to the leader knew the members; those before them are of no use any more.
+  const found = search.successors.includes(place);
   remember(search.ask.tenant, {
     place,
     term,
-    places: search.places,
+    places: found ? search.successors : search.places,
     suspect: avoided,
     avoid: avoided ? search.avoid : null,
   });
@@ -232,9 +254,13 @@ function learnPlaces(search: Search, { confirmed, places }: Redirect): void {
 function followRedirect(search: Search, redirect: Redirect): void {
   if (redirect.term > search.term) search.term = redirect.term;
   learnPlaces(search, redirect);
+  const { places, confirmed } = redirect;
+  // Its newest configuration is without itself; it has not heard yet that this one is committed.
+  const hasLeft = places.length > 0 && !places.includes(search.target) && !confirmed;
+  if (hasLeft && leadsOn(search, places)) return;
   switch (redirect.reason) {
     case Redirect_Reason.NOT_BORN:
-      leaveUnborn(search);
+      leaveUnborn(search, places);
       return;
     case Redirect_Reason.NOT_LEADER:
       search.notLeading.add(search.target);
@@ -251,20 +277,52 @@ function followRedirect(search: Search, redirect: Redirect): void {
 }
 
 /**
- * Only place 1 can found the group, or say who its members are. Once it has had its say, whoever
- * else may hold the group's data is asked. If somebody believes that the unborn one leads, the next
- * one is to check.
+ * What a place says of where its group has gone is newer than what places before it said, so its
+ * word goes first. Nobody named: only place 1 can found the group, or say who its members are. Once
+ * it has had its say, whoever else may hold the group's data is asked. If somebody believes that
+ * the unborn one leads, the next one is to check.
  */
-function leaveUnborn(search: Search): void {
+function leaveUnborn(search: Search, named: readonly number[]): void {
   const { unborn, notLeading, unreachable } = search;
   unborn.add(search.target);
-  const said = [unborn, notLeading, unreachable].some((places) => places.has(firstPlace));
-  goTo(search, said ? nextPlace(search) : firstPlace);
   search.suspect ||= notLeading.size > 0;
+  if (leadsOn(search, named)) return;
+  const said = [unborn, notLeading, unreachable].some((places) => places.has(firstPlace));
+  const known = search.successors.some((place) => isPromising(search, place));
+  goTo(search, said || known ? nextPlace(search) : firstPlace);
   if (!unborn.has(search.target)) return;
-  // Nobody is born, unless one is about to be.
+  // Nobody is born, unless one is about to be. From here on we go round.
   unborn.clear();
+  search.hopsLeft = 0;
   search.waitsInARow += 1;
+}
+
+/** True: a place that its group has left names members that we go on to. */
+function leadsOn(search: Search, named: readonly number[]): boolean {
+  const successor = named.find((place) => isPromising(search, place));
+  if (successor === undefined) return false;
+  search.unborn.add(search.target);
+  search.successors = named;
+  goToSuccessor(search, successor);
+  return true;
+}
+
+/** A step nearer to the group is no retry, and the next request need not take it again. */
+function goToSuccessor(search: Search, place: number): void {
+  if (search.hopsLeft > 0) {
+    search.hopsLeft -= 1;
+    search.attemptsLeft += 1;
+    search.target = place;
+    search.waitsInARow = 0;
+  } else {
+    goTo(search, place);
+  }
+  const { term, places, suspect, avoid } = search;
+  const { tenant } = search.ask;
+  const known = hintFor(tenant);
+  // Another request may be further along.
+  if (known && isPromising(search, known.place)) return;
+  remember(tenant, { place, term, places, suspect, avoid });
 }
 
 /** Does not go where a hint leads that this search has found wrong: the member is to check it. */
@@ -365,22 +423,33 @@ function suspectFromNowOn(search: Search): void {
  * be it the current one; else simply the one after it.
  */
 function nextPlace(search: Search): number {
-  const { target, unborn, unreachable } = search;
+  const { target, unborn } = search;
   const next = others(search);
   return (
-    next.find((place) => !unborn.has(place) && !unreachable.has(place)) ??
+    next.find((place) => isPromising(search, place)) ??
     [...next, target].find((place) => !unborn.has(place)) ??
     next[0] ??
     target
   );
 }
 
-/** The other members as far as they are known, from the one after the current one on. */
-function others({ ask, target, places }: Search): number[] {
+/** Not known in this search to belong to no group, or to be out of reach. */
+function isPromising({ unborn, unreachable }: Search, place: number): boolean {
+  return !unborn.has(place) && !unreachable.has(place);
+}
+
+/**
+ * The other members as far as they are known, successors first, each time from the one after the
+ * current one on.
+ */
+function others({ ask, target, places, successors }: Search): number[] {
   const all = places.length > 0 ? places : foundingPlaces.slice(0, groupSize(ask.env));
-  const sorted = [...new Set([...all, target])].sort((a, b) => a - b);
-  const at = sorted.indexOf(target);
-  return [...sorted.slice(at + 1), ...sorted.slice(0, at)];
+  return [...new Set([...ringAfter(target, successors), ...ringAfter(target, all)])];
+}
+
+function ringAfter(target: number, places: readonly number[]): number[] {
+  const sorted = [...places].sort((a, b) => a - b);
+  return [...sorted.filter((place) => place > target), ...sorted.filter((place) => place < target)];
 }
 
 function outOfTries(search: Search): Refused {

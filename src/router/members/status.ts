@@ -22,37 +22,58 @@ export interface GroupStatus {
   readonly members: readonly (MemberStatus | Unreachable)[];
 }
 
+type Answer = MemberStatus | Unreachable;
+
 const answerWithinMs = 2_000;
+/** How far the trail of places that the group has left is followed. */
+const roundsMax = 24;
 
 export async function groupStatus(env: RouterEnv, tenant: string): Promise<GroupStatus> {
   const known = hintFor(tenant)?.places ?? [];
   const first = known.length > 0 ? known : foundingPlaces.slice(0, groupSize(env));
-  const found = await askAll(env, tenant, first);
-  // The group may have other members by now than the hint or the variable says.
-  const named = found.flatMap((status) =>
-    'born' in status && status.born ? [...status.voters, ...status.learners] : [],
-  );
-  const rest = [...new Set(named)].filter((place) => !first.includes(place));
-  found.push(...(await askAll(env, tenant, rest)));
-  // A place of no group is listed while nobody is born, or when it lost what the group gave it.
+  const found = await askOnward(env, tenant, first);
+  const named = membersOf(found.filter(isMember));
+  // Who lost what the group gave it is listed, who has left it is not, unless nobody is a member.
   const members = found
-    .filter(
-      (status) =>
-        !('born' in status) || status.born || named.length === 0 || named.includes(status.place),
-    )
+    .filter(({ place }) => named.length === 0 || named.includes(place))
     .sort((a, b) => a.place - b.place);
   return { tenant, leader: leaderOf(members), members };
+}
+
+/**
+ * Asks these places and whomever they name, and so on: the group may have other members by now than
+ * the hint or the variable says, and one that it has left says where it went.
+ */
+async function askOnward(env: RouterEnv, tenant: string, first: readonly number[]) {
+  const found: Answer[] = [];
+  const asked = new Set<number>();
+  let next = first;
+  for (let round = 0; round < roundsMax && next.length > 0; round++) {
+    for (const place of next) asked.add(place);
+    const answers = await askAll(env, tenant, next);
+    found.push(...answers);
+    next = membersOf(answers).filter((place) => !asked.has(place));
+  }
+  return found;
+}
+
+/** One that has left may take a while to hear that its removal is committed, and live on until then. */
+function isMember(answer: Answer): boolean {
+  return 'born' in answer && answer.born && membersOf([answer]).includes(answer.place);
+}
+
+function membersOf(answers: readonly Answer[]): number[] {
+  const named = answers.flatMap((status) =>
+    'born' in status ? [...status.voters, ...status.learners] : [],
+  );
+  return [...new Set(named)];
 }
 
 function askAll(env: RouterEnv, tenant: string, places: readonly number[]) {
   return Promise.all(places.map((place) => askOne(env, tenant, place)));
 }
 
-async function askOne(
-  env: RouterEnv,
-  tenant: string,
-  place: number,
-): Promise<MemberStatus | Unreachable> {
+async function askOne(env: RouterEnv, tenant: string, place: number): Promise<Answer> {
   try {
     return await within(answerWithinMs, async () => {
       const reply = await memberStub(env, tenant, place).fetch(memberPaths.status);
@@ -65,7 +86,7 @@ async function askOne(
 }
 
 /** A hint of others may be older than the leader's storage. */
-function leaderOf(members: readonly (MemberStatus | Unreachable)[]): number | null {
+function leaderOf(members: readonly Answer[]): number | null {
   let leader: MemberStatus | null = null;
   for (const member of members) {
     if (!('born' in member) || member.role !== 'leader') continue;
