@@ -92,15 +92,6 @@ export async function askGroup(ask: Ask): Promise<Answer> {
     counters.attempts += 1;
     const { answer, place } = await callPatiently(attemptOf(search), search.term, others(search));
     search.target = place;
-    console.log(
-      place,
-      Date.now() - startedMs,
-      answer.kind,
-      JSON.stringify(answer.kind === 'redirect' ? answer.redirect : '', (_, v) =>
-        typeof v === 'bigint' ? Number(v) : v,
-      ),
-      search.suspect,
-    );
     const end = handle(search, answer, startedMs);
     if (end !== null) return end;
     if (search.waitsInARow > 0) await pause(search);
