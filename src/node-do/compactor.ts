@@ -1,6 +1,7 @@
 /**
  * Physical compaction: rows that a compaction has dropped, or an installed snapshot has replaced, go
- * in bounded steps, each a transaction in an event of its own, so that no turn gets longer. What is left when a life ends the next one does.
+ * in bounded steps, each a transaction in an event of its own, so that no turn gets longer. What is
+ * left when a life ends the next one does.
  */
 import type { StateMachine } from '../kv/state-machine.ts';
 import type { Counters } from './counters.ts';

@@ -493,13 +493,14 @@ export class GroupMember {
 
   /** Timer and alarm, after whatever has happened. */
   private rearrange(): void {
-    this.armTimer();
-    this.alarms.arrange({ atRest: this.atRest, needsRepair: this.core.needsRepair });
+    const at = this.nextDeadline();
+    this.armTimer(at);
+    const atRest = at === null && !this.compactor.isRunning;
+    this.alarms.arrange({ atRest, needsRepair: atRest && this.core.needsRepair });
   }
 
-  private armTimer(): void {
-    if (this.ended) return;
-    this.platform.setTimer(this.nextDeadline());
+  private armTimer(at = this.nextDeadline()): void {
+    if (!this.ended) this.platform.setTimer(at);
   }
 
   private nextDeadline(): number | null {

@@ -8,7 +8,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { ChangeMembership } from '../api/gen/member_pb.js';
 import { BirthAnswerSchema, BirthQuestionSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
-import { allMembers, type Configuration } from '../raft/configuration.ts';
+import { allMembers, type Configuration, sameMembers } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
 import type { MembershipRefusal, Target } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
@@ -82,7 +82,7 @@ export class Membership {
     const { index, term } = result;
     const isOver = () => this.isSettledAfter(index) || group.core.term !== term;
     await group.until(isOver, deadline);
-    const isDone = this.isSettledAfter(index) && sameMembers(group.core.configuration, target);
+    const isDone = this.isSettledAfter(index) && isTarget(group.core.configuration, target);
     return isDone ? 'done' : 'unknown';
   }
 
@@ -150,8 +150,6 @@ export class Membership {
   }
 }
 
-function sameMembers({ voters, learners }: Configuration, wanted: Target): boolean {
-  const includes = (some: readonly MemberId[], others: readonly MemberId[]) =>
-    some.length === others.length && some.every((id) => others.includes(id));
-  return includes(voters, wanted.voters) && includes(learners, wanted.learners);
+function isTarget({ voters, learners }: Configuration, wanted: Target): boolean {
+  return sameMembers(voters, wanted.voters) && sameMembers(learners, wanted.learners);
 }

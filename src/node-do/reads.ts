@@ -70,10 +70,6 @@ export class Reads {
     for (const read of batch?.reads ?? []) read.settle('notLeader');
   }
 
-  get isWaiting(): boolean {
-    return this.queue.length > 0;
-  }
-
   /** This member has ended. */
   abandon(): void {
     this.failQueue();

@@ -24,6 +24,11 @@ export function isJoint({ outgoing }: Configuration): boolean {
   return outgoing.length > 0;
 }
 
+/** The same members, in whatever order; neither list names one twice. */
+export function sameMembers(some: readonly MemberId[], others: readonly MemberId[]): boolean {
+  return some.length === others.length && some.every((id) => others.includes(id));
+}
+
 /** Every member once, voters first, in the order of the configuration. */
 export function allMembers(configuration: Configuration): MemberId[] {
   return [

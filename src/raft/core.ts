@@ -9,7 +9,14 @@
 import { type Configuration, isVoter } from './configuration.ts';
 import { armLag, needsRepair, nextDeadline, repair, tick } from './deadlines.ts';
 import { noEffects } from './effects.ts';
-import { becomeFollower, onPreVote, onVote, onVoteReply, trustedLeader } from './election.ts';
+import {
+  becomeFollower,
+  endOf,
+  onPreVote,
+  onVote,
+  onVoteReply,
+  trustedLeader,
+} from './election.ts';
 import { answerOldLeader, onAppend } from './follower.ts';
 import { appendOwn, resumeLeader } from './leader.ts';
 import {
@@ -41,7 +48,7 @@ import {
   tendSnapshot,
 } from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
-import { configurationOf, hardStateOf, isSettled, newState } from './state.ts';
+import { configurationOf, hardStateOf, isSettled, newState, send } from './state.ts';
 import {
   askLeader,
   checkUnreachable,
@@ -375,12 +382,6 @@ export class RaftCore {
   get canLead(): boolean {
     return this.state.canLead;
   }
-  /** Members that this leader has given up for now. */
-  get silentMembers(): MemberId[] {
-    const { role } = this.state;
-    if (role.type !== 'leader') return [];
-    return [...role.progress].filter(([, { onRepairList }]) => onRepairList).map(([id]) => id);
-  }
   /** Entries of this leader that are not committed yet, for the host's pipeline. */
   get uncommittedEntries(): number {
     return this.state.log.lastIndex - this.state.commit;
@@ -410,18 +411,13 @@ export class RaftCore {
     if (message.type === 'preVote' || message.type === 'suspicion') return true;
     if (message.type === 'vote' && !message.transfer && trustedLeader(state) !== null) {
       // CheckQuorum's other half: who hears its leader does not help to depose it (thesis 4.2.3).
-      state.messages.push({
+      send(state, message.from, {
         type: 'voteReply',
         granted: false,
         toBoot: message.boot,
         requestTerm: message.term,
         leader: null,
-        lastIndex: state.log.lastIndex,
-        lastTerm: state.log.lastTerm,
-        from: state.self,
-        to: message.from,
-        boot: state.boot,
-        term: state.term,
+        ...endOf(state),
       });
       return false;
     }

@@ -146,7 +146,8 @@ export function onVote(state: State, message: Message & Vote): void {
   });
 }
 
-function endOf({ log: { lastIndex, lastTerm } }: State) {
+/** Where a voter's log ends, as every answer to a request for votes says. */
+export function endOf({ log: { lastIndex, lastTerm } }: State) {
   return { lastIndex, lastTerm };
 }
 

@@ -5,7 +5,14 @@
  * committed in its own term: else two leaders' changes could have disjoint quorums (Ongaro's
  * correction of the single-server change, 2015).
  */
-import { allMembers, type Configuration, isJoint, isMember, isVoter } from './configuration.ts';
+import {
+  allMembers,
+  type Configuration,
+  isJoint,
+  isMember,
+  isVoter,
+  sameMembers,
+} from './configuration.ts';
 import { appendOwn } from './leader.ts';
 import { handOver } from './leadership.ts';
 import { newProgress } from './progress.ts';
@@ -70,10 +77,6 @@ function refusal(state: State, role: Leader, target: Target): MembershipRefusal 
     if (!progress.canApply) return 'cannotApply';
   }
   return null;
-}
-
-function sameMembers(some: readonly MemberId[], others: readonly MemberId[]): boolean {
-  return some.length === others.length && some.every((id) => others.includes(id));
 }
 
 /**

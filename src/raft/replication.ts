@@ -8,7 +8,7 @@ import { needsQuorum } from './check-quorum.ts';
 import { quorumValue } from './configuration.ts';
 import { payloadBytes } from './log.ts';
 import { acknowledge, becomeProbe, becomeSnapshot, type Progress, refuse } from './progress.ts';
-import { noteReply, noteSent } from './retransmission.ts';
+import { noteContact, noteReply, noteSent } from './retransmission.ts';
 import { pumpSnapshot } from './snapshots.ts';
 import { configurationOf, type Leader, type State, send, setCommit } from './state.ts';
 import {
@@ -37,10 +37,8 @@ export function onAppendReply(state: State, message: Message & AppendReply): voi
   }
   const progress = role.progress.get(message.from);
   if (!progress) return;
-  progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
   progress.ackedCommit = Math.max(progress.ackedCommit, message.commit);
-  progress.onRepairList = false;
-  progress.repliedAt = state.now;
+  noteContact(state, progress, message);
   progress.canApply = message.canApply;
   if (message.ok) acknowledge(progress, Math.min(message.index, log.lastIndex), log.start.index);
   else {

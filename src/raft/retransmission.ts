@@ -3,7 +3,18 @@
  */
 import { becomeProbe, type Progress } from './progress.ts';
 import type { Leader, State } from './state.ts';
-import type { MemberId } from './types.ts';
+import type { MemberId, ReadPosition } from './types.ts';
+
+/** A reply to this leader's own message, whatever it says: contact, and a confirmed read position. */
+export function noteContact(
+  state: State,
+  progress: Progress,
+  { readPosition }: { readonly readPosition: ReadPosition },
+): void {
+  progress.ackedPosition = Math.max(progress.ackedPosition, readPosition);
+  progress.onRepairList = false;
+  progress.repliedAt = state.now;
+}
 
 export function noteReply(state: State, progress: Progress): void {
   measureRoundTrip(state, progress);

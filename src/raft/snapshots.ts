@@ -5,7 +5,7 @@
 import { acceptLeader, answerLeader, refuseLostLeader } from './follower.ts';
 import type { Progress } from './progress.ts';
 import { fromLeader } from './replication.ts';
-import { noteReply, noteSent } from './retransmission.ts';
+import { noteContact, noteReply, noteSent } from './retransmission.ts';
 import type { Leader, State } from './state.ts';
 import { send, setCommit } from './state.ts';
 import type { MemberId, Message, Snapshot, SnapshotMeta, SnapshotReply } from './types.ts';
@@ -43,9 +43,7 @@ export function onSnapshotReply(state: State, message: Message & SnapshotReply):
   if (role.type !== 'leader' || message.toBoot !== state.boot) return;
   const progress = role.progress.get(message.from);
   if (!progress) return;
-  progress.ackedPosition = Math.max(progress.ackedPosition, message.readPosition);
-  progress.onRepairList = false;
-  progress.repliedAt = state.now;
+  noteContact(state, progress, message);
   if (progress.state !== 'snapshot' || progress.chunk?.id !== message.id) return;
   // It wants the same chunk again: it is not ready, and the retransmission is soon enough.
   if (progress.chunk.cursor === message.cursor) return;
