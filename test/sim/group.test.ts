@@ -1,16 +1,18 @@
 /** What clients of a simulated group see: through elections, deaths, lost messages and long sleeps. */
 import { describe, expect, it } from 'vitest';
 import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
-import { Cluster } from './cluster.ts';
-import { compactOp, get, getOp, messageKinds, persist, put, putOp, valueIn } from './support.ts';
-
-async function born(size: 1 | 3 | 5 = 3): Promise<Cluster> {
-  const cluster = new Cluster({ size });
-  await put(cluster, 1, 'a', '1');
-  await cluster.world.pass(1_000);
-  cluster.traffic.length = 0;
-  return cluster;
-}
+import type { Cluster } from './cluster.ts';
+import {
+  born,
+  compactOp,
+  get,
+  getOp,
+  messageKinds,
+  persist,
+  put,
+  putOp,
+  valueIn,
+} from './support.ts';
 
 const calls = (cluster: Cluster) => cluster.traffic.filter(({ from }) => from !== 0).length;
 

@@ -5,16 +5,7 @@ import type { MemberReply } from '../../src/api/gen/member_pb.js';
 import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
 import { StateMachine } from '../../src/kv/state-machine.ts';
 import { Cluster } from './cluster.ts';
-import { get, messageKinds, persist, put, putOp } from './support.ts';
-
-async function born(size: 1 | 3 | 5 = 3): Promise<Cluster> {
-  const cluster = new Cluster({ size });
-  await put(cluster, 1, 'a', '1');
-  await cluster.world.pass(1_000);
-  cluster.traffic.length = 0;
-  cluster.responses.length = 0;
-  return cluster;
-}
+import { born, get, hashAt, messageKinds, persist, put, putOp } from './support.ts';
 
 async function change(
   cluster: Cluster,
@@ -39,14 +30,6 @@ async function reshape(cluster: Cluster, leader: number, voters: number[]): Prom
   expect(await change(cluster, leader, voters)).toMatchObject({ case: 'response' });
 }
 
-function hashAt(cluster: Cluster, place: number): string {
-  const pages = StateMachine.open(cluster.sql(place)).logicalHash();
-  for (;;) {
-    const step = pages.next();
-    if (step.done) return step.value;
-  }
-}
-
 /** Everything of a place but its identity row. */
 function rowsAt(cluster: Cluster, place: number): number {
   const tables = cluster
@@ -60,7 +43,7 @@ function rowsAt(cluster: Cluster, place: number): number {
 
 describe('a group', () => {
   it('grows from one to five and shrinks to one, and every member holds what was written', async () => {
-    const cluster = await born(1);
+    const cluster = await born({ size: 1 });
     await reshape(cluster, 1, [1, 2, 3]);
     await put(cluster, 1, 'a', '2');
     await reshape(cluster, 1, [1, 2, 3, 4, 5]);
@@ -197,7 +180,7 @@ describe('a place that slept through its removal', () => {
 
 describe('the first place of a group that was born as one', () => {
   it('names the members of now when it is wiped, not those of the birth', async () => {
-    const cluster = await born(1);
+    const cluster = await born({ size: 1 });
     await reshape(cluster, 1, [1, 2, 3]);
     cluster.wipe(1);
     const reply = await cluster.world.settle(cluster.ask(1, putOp('a', '2'), { groupSize: 1 }));

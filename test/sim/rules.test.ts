@@ -7,7 +7,6 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ChangeMembershipSchema, Redirect_Reason } from '../../src/api/gen/member_pb.js';
 import {
-  BirthQuestionSchema,
   BirthRecordSchema,
   EnvelopeSchema,
   Tombstone_Kind,
@@ -16,19 +15,8 @@ import {
 import { rulesVersionOf } from '../../src/kv/batch.ts';
 import { saveTombstone } from '../../src/node-do/identity.ts';
 import { thisCode } from '../../src/node-do/platform.ts';
-import { Cluster, type ClusterOptions, type Traffic } from './cluster.ts';
-import { get, getOp, persist, put, putOp, valueIn } from './support.ts';
-
-/** Asked by a place that is about to found a group. */
-const question = toBinary(BirthQuestionSchema, create(BirthQuestionSchema));
-
-async function born(options: ClusterOptions = {}): Promise<Cluster> {
-  const cluster = new Cluster(options);
-  await put(cluster, 1, 'a', '1');
-  await cluster.world.pass(1_000);
-  cluster.traffic.length = 0;
-  return cluster;
-}
+import { Cluster, type Traffic } from './cluster.ts';
+import { birthQuestion, born, get, getOp, persist, put, putOp, valueIn } from './support.ts';
 
 async function change(cluster: Cluster, voters: number[], learners: number[] = []) {
   const value = create(ChangeMembershipSchema, { voters, learners });
@@ -183,7 +171,7 @@ describe('rule 3: a member is the pair of place and incarnation', () => {
   it('a wiped place is no member, whatever is said to the one that it was', async () => {
     const cluster = await born();
     cluster.wipe(3);
-    cluster.life(3).member.onBirth(question);
+    cluster.life(3).member.onBirth(birthQuestion);
     // The leader’s new life sends the birth record along, and names the old incarnation.
     cluster.end(1);
     await put(cluster, 1, 'a', '2');
@@ -209,7 +197,7 @@ describe('rule 3: a member is the pair of place and incarnation', () => {
   it('a deletion tombstone never yields, a removal tombstone to its own incarnation', async () => {
     for (const kind of [Tombstone_Kind.DELETED, Tombstone_Kind.REMOVED]) {
       const cluster = await born();
-      cluster.life(4).member.onBirth(question);
+      cluster.life(4).member.onBirth(birthQuestion);
       const tombstone = create(TombstoneSchema, { kind, groupId: 'earlier' });
       saveTombstone(cluster.sql(4), tombstone, 'feed');
       cluster.end(4);

@@ -2,12 +2,15 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { CommandSchema } from '../../src/api/gen/command_pb.js';
 import type { MemberReply, MemberRequest } from '../../src/api/gen/member_pb.js';
+import { BirthQuestionSchema } from '../../src/api/gen/peer_pb.js';
 import {
   PutResponseSchema,
   RangeRequestSchema,
   RangeResponseSchema,
 } from '../../src/api/gen/rpc_pb.js';
-import type { Cluster, Traffic } from './cluster.ts';
+import { drain } from '../../src/kv/range.ts';
+import { StateMachine } from '../../src/kv/state-machine.ts';
+import { Cluster, type ClusterOptions, type Traffic } from './cluster.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -77,4 +80,22 @@ export function messageKinds(traffic: readonly Traffic[]): string[] {
   return traffic.flatMap(({ from, to, envelope }) =>
     (envelope?.messages ?? []).map(({ body }) => `${from}>${to} ${body.case}`),
   );
+}
+
+/** A group at rest, with a = 1 written and no traffic on record. */
+export async function born(options: ClusterOptions = {}): Promise<Cluster> {
+  const cluster = new Cluster(options);
+  await put(cluster, 1, 'a', '1');
+  await cluster.world.pass(1_000);
+  cluster.traffic.length = 0;
+  cluster.responses.length = 0;
+  return cluster;
+}
+
+/** Asked by a place that is about to found a group. */
+export const birthQuestion = toBinary(BirthQuestionSchema, create(BirthQuestionSchema));
+
+/** Of the logical state on the disk of `place`. */
+export function hashAt(cluster: Cluster, place: number): string {
+  return drain(StateMachine.open(cluster.sql(place)).logicalHash());
 }

@@ -2,27 +2,21 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
-import {
-  BirthQuestionSchema,
-  BirthRecordSchema,
-  EnvelopeSchema,
-} from '../../src/api/gen/peer_pb.js';
-import { StateMachine } from '../../src/kv/state-machine.ts';
+import { BirthRecordSchema, EnvelopeSchema } from '../../src/api/gen/peer_pb.js';
 import { loadIdentity } from '../../src/node-do/identity.ts';
 import { thisCode } from '../../src/node-do/platform.ts';
-import { Cluster, type ClusterOptions } from './cluster.ts';
-import { get, getOp, persist, put, putOp, valueIn } from './support.ts';
-
-/** Asked by a place that is about to found a group. */
-const question = toBinary(BirthQuestionSchema, create(BirthQuestionSchema));
-
-async function born(options: ClusterOptions = {}): Promise<Cluster> {
-  const cluster = new Cluster(options);
-  await put(cluster, 1, 'a', '1');
-  await cluster.world.pass(1_000);
-  cluster.traffic.length = 0;
-  return cluster;
-}
+import type { Cluster } from './cluster.ts';
+import {
+  birthQuestion,
+  born,
+  get,
+  getOp,
+  hashAt,
+  persist,
+  put,
+  putOp,
+  valueIn,
+} from './support.ts';
 
 async function change(cluster: Cluster, voters: number[], learners: number[] = []) {
   const value = create(ChangeMembershipSchema, { voters, learners });
@@ -30,14 +24,6 @@ async function change(cluster: Cluster, voters: number[], learners: number[] = [
   const { outcome } = await cluster.world.settle(cluster.ask(1, op, { timeoutMs: 5_000 }));
   await cluster.world.pass(1_000);
   return outcome;
-}
-
-function hashAt(cluster: Cluster, place: number): string {
-  const pages = StateMachine.open(cluster.sql(place)).logicalHash();
-  for (;;) {
-    const step = pages.next();
-    if (step.done) return step.value;
-  }
 }
 
 /** The life at `place` ends at its n-th write from now on, before it. */
@@ -173,7 +159,7 @@ describe('an envelope', () => {
 describe('a place', () => {
   it('of another group is not added', async () => {
     const cluster = await born();
-    cluster.life(4).member.onBirth(question);
+    cluster.life(4).member.onBirth(birthQuestion);
     const incarnation = cluster.status(4).incarnation ?? '';
     const from = { place: 9, incarnation: '1' };
     const founding = { voters: [from], outgoing: [], learners: [] };

@@ -5,6 +5,7 @@
  * whatever the rest does; all come to rest; and with the repair alarm alone, asked by nobody, every
  * member catches up within three hours.
  */
+import { drain } from '../../../src/kv/range.ts';
 import { placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
@@ -167,16 +168,9 @@ function checkEquality(simulation: Simulation): void {
       simulation.fail(`liveness: ${id} has applied ${applied} of ${target} after three hours`);
       return;
     }
-    const hash = hashOf(group.machine.logicalHash());
+    const hash = drain(group.machine.logicalHash());
     expected ??= hash;
     if (hash !== expected) simulation.fail(`${id} holds another state than the others`);
-  }
-}
-
-function hashOf(pages: Generator<void, string>): string {
-  for (;;) {
-    const step = pages.next();
-    if (step.done) return step.value;
   }
 }
 
