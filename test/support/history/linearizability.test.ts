@@ -17,6 +17,13 @@ describe('the search for a linear order', () => {
     }
   });
 
+  it('is decided also where half of the writes have an unknown outcome', () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const options = { operations: 600, clients: 30, keys: 1, unknownRate: 0.5, failedRate: 0.05 };
+      assertLinearizable(generate(new Random(seed), options));
+    }
+  });
+
   it('decides as trying every order does, on small histories with and without a fault', () => {
     const verdicts = { true: 0, false: 0 };
     for (let seed = 1; seed <= 6_000; seed += 1) {
@@ -64,11 +71,18 @@ describe('a verdict', () => {
     expect(() => assertLinearizable(stale())).toThrow(/a=1@2 at revision 3/);
   });
 
-  it('without an answer within the bound on steps is a failure', () => {
+  it('that is not reached within the bound on steps is a failure, and says where it stands', () => {
     const history = new History(() => 0);
     history.begin(1, put('a', '1')).acknowledge(2);
-    expect(checkLinearizability(history, { stepsMax: 0 })).toMatchObject({ verdict: 'unknown' });
-    expect(() => assertLinearizable(history, { stepsMax: 0 })).toThrow('undecided');
-    assertLinearizable(history, { stepsMax: 1 });
+    history.begin(1, put('a', '2')).acknowledge(3);
+    const verdict = checkLinearizability(history, { stepsMax: 1 });
+    expect(verdict).toMatchObject({
+      verdict: 'undecided',
+      placed: [{ id: 0 }],
+      blocked: { id: 1 },
+    });
+    const message = /key a is undecided: raise stepsMax above 1[\s\S]*cannot be placed:\n {2}#1/;
+    expect(() => assertLinearizable(history, { stepsMax: 1 })).toThrow(message);
+    assertLinearizable(history, { stepsMax: 2 });
   });
 });

@@ -3,28 +3,40 @@
  * ("Testing for linearizability", 2017). Values, mod revisions and compares must fit a register with
  * etcd's semantics (register.ts).
  *
+ * Writes that are certain to have a revision are placed in its order, what changes nothing as soon as
+ * it fits, and a write of unknown outcome only where the next one needs it: so the search goes
+ * astray where many such writes are alike, and hardly elsewhere.
+ *
  * What is atomic over several keys it cannot see: checkRevisions (revisions.ts) is the authority for
  * that, and for what serializable reads and reads of history show.
  */
 
 import type { Operation } from './history.ts';
 import { entriesByKey } from './project.ts';
-import { type Attempt, absent, applyAttempt, type Entry, type Register } from './register.ts';
+import {
+  type Attempt,
+  absent,
+  applyAttempt,
+  type Entry,
+  hidden,
+  type Register,
+} from './register.ts';
 import { textOf } from './text.ts';
 
 export type Verdict =
   | { readonly verdict: 'linearizable' }
-  | {
-      readonly verdict: 'not linearizable';
-      readonly key: string;
-      /** The longest order that was found, up to where it could not go on. */
-      readonly placed: readonly Operation[];
-      readonly register: Register;
-      /** It had its answer before whatever else could come next, and it does not fit here. */
-      readonly blocked: Operation;
-    }
-  /** The bound on steps was reached. Not an all-clear. */
-  | { readonly verdict: 'unknown'; readonly key: string; readonly steps: number };
+  | ({ readonly verdict: 'not linearizable' } & DeadEnd)
+  /** The bound on steps was reached: a failure as well. */
+  | ({ readonly verdict: 'undecided'; readonly steps: number } & DeadEnd);
+
+interface DeadEnd {
+  readonly key: string;
+  /** The longest order that was found, up to where it could not go on. */
+  readonly placed: readonly Operation[];
+  readonly register: Register;
+  /** It had its answer before whatever else could come next, and it does not fit here. */
+  readonly blocked: Operation;
+}
 
 export interface SearchOptions {
   /** Attempts to place an operation, for each key. */
@@ -51,21 +63,28 @@ export function checkLinearizability(
   return { verdict: 'linearizable' };
 }
 
-/** Throws unless it is certain that every key of the history is linearizable. */
+/** Throws unless it is certain that every key of the history is linearizable: undecided is a failure. */
 export function assertLinearizable(history: Recorded, options: SearchOptions = {}): void {
   const verdict = checkLinearizability(history, options);
-  if (verdict.verdict === 'unknown')
-    throw new Error(`key ${verdict.key}: undecided after ${verdict.steps} steps`);
-  if (verdict.verdict === 'not linearizable') throw new Error(explanation(verdict));
+  switch (verdict.verdict) {
+    case 'linearizable':
+      return;
+    case 'not linearizable':
+      throw new Error(`key ${verdict.key} is not linearizable. ${explanation(verdict)}`);
+    case 'undecided':
+      throw new Error(
+        `key ${verdict.key} is undecided: raise stepsMax above ${verdict.steps}, or look at what ` +
+          `has no answer before the last operation. ${explanation(verdict)}`,
+      );
+  }
 }
 
-function explanation(verdict: Verdict & { verdict: 'not linearizable' }): string {
-  const { key, placed, register, blocked } = verdict;
+function explanation({ key, placed, register, blocked }: DeadEnd): string {
   const shown = placed.slice(-placedShown).map((operation) => `  ${textOf(operation)}`);
   if (shown.length < placed.length) shown.unshift(`  (${placed.length - shown.length} before)`);
   const state = register.value === null ? 'absent' : `${register.value}@${register.modRevision}`;
   return [
-    `key ${key} is not linearizable. The longest order that fits:`,
+    'The longest order that fits:',
     ...shown,
     `then ${key} is ${state}, and this cannot be placed:`,
     `  ${textOf(blocked)}`,
@@ -96,7 +115,10 @@ class Search {
   /** The entries with an answer that are not placed, as a list in order of invocation. */
   private readonly next: Int32Array;
   private readonly previous: Int32Array;
-  /** The acknowledged writes by revision: the order in which they must be placed. */
+  /**
+   * By revision, the writes that are certain to have happened at one: the order in which they must
+   * be placed. Those are the acknowledged ones, and the only possible writers of what reads saw.
+   */
   private readonly writes: readonly number[];
   private writesPlaced = 0;
   private answeredPlaced = 0;
@@ -126,21 +148,23 @@ class Search {
     this.previous = Int32Array.from({ length: answered.length + 1 }, (_, index) => index - 1);
     this.next[answered.length] = 0;
     this.previous[0] = answered.length;
-    this.writes = [...answered.keys()]
-      .filter((index) => this.isWrite[index])
+    this.writes = [...this.entries.keys()]
+      .filter((index) => this.isWrite[index] ?? this.hasHappened(index))
       .sort((a, b) => this.revisionOf(a) - this.revisionOf(b));
   }
 
   run(): Verdict {
     let register: Register | null = absent;
     while (this.answeredPlaced < this.answeredCount) {
+      if (this.steps >= this.stepsMax) {
+        if (register !== null) this.noteDeadEnd(register);
+        return { verdict: 'undecided', steps: this.steps, ...this.deadEnd() };
+      }
       if (register !== null) this.stack.push(this.frame(register));
       register = this.advance();
-      if (this.steps > this.stepsMax)
-        return { verdict: 'unknown', key: this.key, steps: this.stepsMax };
       if (register !== null) continue;
       this.stack.pop();
-      if (this.stack.length === 0) return this.failure();
+      if (this.stack.length === 0) return { verdict: 'not linearizable', ...this.deadEnd() };
       this.takeBack();
     }
     return { verdict: 'linearizable' };
@@ -159,7 +183,9 @@ class Search {
         this.steps += 1;
         if (!this.isInOrder(index, attempt)) continue;
         const after = applyAttempt(attempt, frame.before);
-        if (after === null) continue;
+        if (after === null || this.isNeedless(index, attempt, frame.before, after)) continue;
+        // What leaves the register as it is may as well come now: nothing else need be tried.
+        if (after === frame.before) frame.at = frame.candidates.length;
         this.place(index);
         const state = this.fingerprint(after);
         if (!this.seen.has(state)) {
@@ -173,21 +199,35 @@ class Search {
     return null;
   }
 
+  /**
+   * Whether the order would be one with fewer writes of unknown outcome without this, or without
+   * the one just before it. Where there is an order there is one with the fewest.
+   */
+  private isNeedless(index: number, attempt: Attempt, before: Register, after: Register): boolean {
+    if (index >= this.answeredCount && isAsGood(before, after)) return true;
+    const beforeThat = this.stack.at(-2)?.before;
+    if (beforeThat === undefined || (this.order.at(-1) as number) < this.answeredCount)
+      return false;
+    const without = applyAttempt(attempt, beforeThat);
+    return without !== null && isAsGood(without, after);
+  }
+
   private frame(before: Register): Frame {
     return { candidates: this.candidates().list, before, at: 0, attempt: 0 };
   }
 
   /** What may come next: everything that began before the first end among what is not placed. */
   private candidates(): { list: number[]; firstToEnd: number } {
-    const list: number[] = [];
+    const [reads, writes]: [number[], number[]] = [[], []];
     let [end, firstToEnd] = [Number.POSITIVE_INFINITY, -1];
     const head = this.answeredCount;
     for (let index = this.next[head] as number; index < head; index = this.next[index] as number) {
       const { invoked, completed } = this.operationOf(index);
       if (invoked > end) break;
-      list.push(index);
+      (this.isWrite[index] ? writes : reads).push(index);
       if (completed < end) [end, firstToEnd] = [completed, index];
     }
+    const list = [...reads, ...writes];
     // Among alike ones the first to begin can stand for all: it may happen wherever another may.
     const met = new Set<string>();
     for (let index = head; index < this.entries.length; index += 1) {
@@ -211,9 +251,9 @@ class Search {
   private place(index: number): void {
     this.order.push(index);
     this.isPlaced[index] = 1;
+    if (this.writes[this.writesPlaced] === index) this.writesPlaced += 1;
     if (index >= this.answeredCount) return;
     this.answeredPlaced += 1;
-    if (this.writes[this.writesPlaced] === index) this.writesPlaced += 1;
     const [before, after] = [this.previous[index] as number, this.next[index] as number];
     this.next[before] = after;
     this.previous[after] = before;
@@ -223,9 +263,9 @@ class Search {
     const index = this.order.pop();
     if (index === undefined) throw new Error('nothing is placed');
     this.isPlaced[index] = 0;
+    if (this.writes[this.writesPlaced - 1] === index) this.writesPlaced -= 1;
     if (index >= this.answeredCount) return;
     this.answeredPlaced -= 1;
-    if (this.writes[this.writesPlaced - 1] === index) this.writesPlaced -= 1;
     this.next[this.previous[index] as number] = index;
     this.previous[this.next[index] as number] = index;
   }
@@ -252,16 +292,21 @@ class Search {
     this.longest = { order: [...this.order], register, blocked: firstToEnd };
   }
 
-  private failure(): Verdict {
-    if (this.longest === null) throw new Error('a search failed without a dead end');
+  private deadEnd(): DeadEnd {
+    if (this.longest === null) throw new Error('a search ended without a dead end');
     const { order, register, blocked } = this.longest;
     return {
-      verdict: 'not linearizable',
       key: this.key,
       placed: order.map((index) => this.operationOf(index)),
       register,
       blocked: this.operationOf(blocked),
     };
+  }
+
+  /** Whether a write without an answer must have happened (mentions.ts), at a known revision. */
+  private hasHappened(index: number): boolean {
+    const attempts = this.attemptsOf(index);
+    return attempts.length === 1 && attempts[0]?.revision !== hidden;
   }
 
   private attemptsOf(index: number): readonly Attempt[] {
@@ -275,6 +320,12 @@ class Search {
   private revisionOf(index: number): number {
     return this.attemptsOf(index)[0]?.revision ?? 0;
   }
+}
+
+/** Whether whatever can follow the other register can follow this one. */
+function isAsGood(register: Register, other: Register): boolean {
+  const { value, modRevision, floor } = register;
+  return value === other.value && modRevision === other.modRevision && floor <= other.floor;
 }
 
 /** Whether an operation with an answer did write this key. */

@@ -7,9 +7,9 @@ import { branchOf, type Operation, stepsOf } from './history.ts';
 import { hidden } from './register.ts';
 
 export class Mentions {
-  /** Values that a compare names. */
+  /** Values that a compare may have needed. */
   readonly compared = new Set<string>();
-  /** Mod revisions that a compare names. */
+  /** Mod revisions that a compare may have needed. */
   readonly asked = new Set<number>();
   /** Mod revisions, without those of acknowledged writes, at which a read saw this value. */
   readonly seen = new Map<string, Set<number>>();
@@ -48,7 +48,8 @@ export function mentionsByKey(operations: readonly Operation[]): Map<string, Men
   for (const operation of operations) {
     const { call, outcome } = operation;
     if (call.serializable || outcome.type === 'failed') continue;
-    for (const { key, target, operand } of call.compares) {
+    for (const { key, target, relation, operand } of call.compares) {
+      if (!mayHaveRun(operation, relation === '=', key)) continue;
       const { compared, asked } = mentionsOf(key);
       if (target === 'value') compared.add(operand);
       else if (operand > 0 && !acknowledged.has(operand)) asked.add(operand);
@@ -71,6 +72,15 @@ export function mentionsByKey(operations: readonly Operation[]): Map<string, Men
     }
   }
   return byKey;
+}
+
+/**
+ * Whether the branch that needs what a compare names did run, or may have written the key: that of
+ * success for =, of failure for !=. The other one goes as well with a value that nobody names.
+ */
+function mayHaveRun({ call, outcome }: Operation, succeeded: boolean, key: string): boolean {
+  if (outcome.type === 'ok') return outcome.succeeded === succeeded;
+  return branchOf(call, succeeded).some((step) => step.kind !== 'range' && step.key === key);
 }
 
 /** Revisions of acknowledged transactions that put something. */
