@@ -3,8 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../random.ts';
 import { checkLinearizability } from './linearizability.ts';
 import { checkRevisions } from './revisions.ts';
-import { corruptions } from './testing/corrupt.ts';
+import { answerCorruptions } from './testing/corruptions/answers.ts';
+import { effectCorruptions } from './testing/corruptions/effects.ts';
+import { orderCorruptions } from './testing/corruptions/order.ts';
+import { revisionCorruptions } from './testing/corruptions/revisions.ts';
 import { generate } from './testing/generate.ts';
+
+const corruptions = [
+  ...orderCorruptions,
+  ...effectCorruptions,
+  ...revisionCorruptions,
+  ...answerCorruptions,
+];
 
 /** A third of them without writes of unknown outcome, which would excuse some faults. */
 const histories = Array.from({ length: 60 }, (_, seed) =>

@@ -1,6 +1,7 @@
 /** Changes one thing in a history at random. What comes out may be correct or not. */
 import type { Random } from '../../random.ts';
 import type { Answer, Operation, Success, Version } from '../history.ts';
+import { foundBy } from './corruptions/find.ts';
 
 type Mutation = (random: Random, operations: Operation[]) => void;
 
@@ -85,11 +86,4 @@ function changed(random: Random, answer: Answer, versions: readonly Version[]): 
       return { ...answer, found: [{ ...version, modRevision: version.modRevision + by }] };
     }
   }
-}
-
-function foundBy({ outcome }: Operation): readonly Version[] {
-  if (outcome.type !== 'ok') return [];
-  return outcome.answers.flatMap((answer) =>
-    answer.kind === 'get' || answer.kind === 'range' ? answer.found : [],
-  );
 }
