@@ -77,7 +77,11 @@ export class Membership {
 
   private async changeTo(target: Target, deadline: number): Promise<ChangeOutcome> {
     const { group } = this;
-    const result = await group.ask((core, now) => core.changeMembership(target, now));
+    const ask = () => group.ask((core, now) => core.changeMembership(target, now));
+    let result = await ask();
+    // A leader that was asleep until now has to hear of a quorum before it changes anything.
+    if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline)))
+      result = await ask();
     if (!result.ok) return refusals[result.reason];
     const { index, term } = result;
     const isOver = () => this.isSettledAfter(index) || group.core.term !== term;

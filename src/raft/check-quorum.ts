@@ -7,7 +7,8 @@ import { becomeFollower } from './election.ts';
 import { configurationOf, type Leader, type State } from './state.ts';
 
 export function needsQuorum(state: State, role: Leader): boolean {
-  return state.commit < state.log.lastIndex || role.pendingReads.length > 0;
+  const waits = role.pendingReads.length > 0 || (role.withheld?.length ?? 0) > 0;
+  return waits || state.commit < state.log.lastIndex;
 }
 
 /** CheckQuorum: when a leader with work has heard of no quorum for this long, it steps down. */

@@ -18,7 +18,7 @@ import {
   trustedLeader,
 } from './election.ts';
 import { answerOldLeader, onAppend } from './follower.ts';
-import { appendOwn, resumeLeader } from './leader.ts';
+import { appendOwn, releaseWithheld, resumeLeader } from './leader.ts';
 import {
   handOver,
   onTimeoutNow,
@@ -267,6 +267,7 @@ export class RaftCore {
     if (state.lost) return { ...noEffects(), lost: true };
     const truncateFrom = state.log.truncatedFrom;
     state.log.truncatedFrom = null;
+    if (state.role.type === 'leader') releaseWithheld(state, state.role);
     const append = state.log.takeUnstable();
     tendSnapshot(state);
     if (state.role.type === 'leader') append.push(...this.lead(state.role));
@@ -384,7 +385,9 @@ export class RaftCore {
   }
   /** Entries of this leader that are not committed yet, for the host's pipeline. */
   get uncommittedEntries(): number {
-    return this.state.log.lastIndex - this.state.commit;
+    const { commit, log, role } = this.state;
+    const withheld = role.type === 'leader' ? (role.withheld?.length ?? 0) : 0;
+    return log.lastIndex + withheld - commit;
   }
 
   private advance(now: Millis): void {

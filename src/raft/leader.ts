@@ -1,7 +1,7 @@
 /**
  * Becoming the leader, and what a leader does first: its own entries, and making itself known.
  */
-import { isJoint } from './configuration.ts';
+import { hasQuorum, isJoint } from './configuration.ts';
 import { payloadBytes } from './log.ts';
 import { followConfiguration } from './membership.ts';
 import { acknowledge } from './progress.ts';
@@ -16,7 +16,7 @@ export function becomeLeader(state: State, candidate: Candidate): void {
   state.termLeaderBoot = state.boot;
   state.hardStateChanged = true;
   // Only an entry of its own term shows a leader what is committed (thesis 3.6.2, 6.4).
-  const role = newLeader(log.lastIndex + 1, true);
+  const role = newLeader(log.lastIndex + 1, true, null);
   state.role = role;
   followConfiguration(state, role);
   startFromVotes(state, role, candidate);
@@ -40,14 +40,15 @@ function startFromVotes(state: State, role: Leader, { ends }: Candidate): void {
 /**
  * A leader that was evicted leads its term again (design.md section 6). Its log holds everything it
  * ever sent, since nothing is sent before it is durable, and its new boot makes the others ignore
- * the old life. It grants nothing before all of that log is committed.
+ * the old life. It grants nothing before all of that log is committed, and adds nothing to it
+ * before a quorum has answered: were its storage set back, somebody among them would know better.
  */
 export function resumeLeader(state: State): void {
   const { log } = state;
   invariant(log.lastTerm === state.term, "a leader's log ends in its own term");
   // It does not rest with a tail to confirm or a joint configuration to leave (rule 11).
   const hasWork = log.lastIndex > state.commit || isJoint(configurationOf(state));
-  const role = newLeader(log.lastIndex, hasWork);
+  const role = newLeader(log.lastIndex, hasWork, []);
   state.role = role;
   followConfiguration(state, role);
   state.leader = state.self;
@@ -57,10 +58,11 @@ export function resumeLeader(state: State): void {
   role.noticeAt = state.now;
 }
 
-function newLeader(barrier: LogIndex, awake: boolean): Leader {
+function newLeader(barrier: LogIndex, awake: boolean, withheld: Entry[] | null): Leader {
   return {
     type: 'leader',
     barrier,
+    withheld,
     progress: new Map(),
     awake,
     readPosition: 0,
@@ -77,7 +79,9 @@ function newLeader(barrier: LogIndex, awake: boolean): Leader {
 /** The caller has checked that this member leads. Null: too much is uncommitted already. */
 export function appendOwn(state: State, role: Leader, payload: Payload): Entry | null {
   const { log, settings } = state;
-  const entry: Entry = { index: log.lastIndex + 1, term: state.term, payload };
+  const { withheld } = role;
+  const index = log.lastIndex + (withheld?.length ?? 0) + 1;
+  const entry: Entry = { index, term: state.term, payload };
   const bytes = payloadBytes(entry);
   // A single large entry passes an empty tail; empty ones are free (etcd UncommittedEntryLimit).
   if (
@@ -87,9 +91,28 @@ export function appendOwn(state: State, role: Leader, payload: Payload): Entry |
   )
     return null;
   role.uncommittedBytes += bytes;
-  log.append([entry]);
+  if (withheld) withheld.push(entry);
+  else log.append([entry]);
   wake(state, role);
   return entry;
+}
+
+/**
+ * A quorum has answered a resumed leader's life, so nothing is missing from its log that was ever
+ * committed under it, and no newer term was in the way: what it has been given meanwhile may follow.
+ * Entries that it wrote sooner would look, by index and term, like those that it has lost.
+ */
+export function releaseWithheld(state: State, role: Leader): void {
+  if (!role.withheld || !hasAnswered(state, role)) return;
+  state.log.append(role.withheld);
+  role.withheld = null;
+}
+
+function hasAnswered(state: State, { progress }: Leader): boolean {
+  return hasQuorum(
+    configurationOf(state),
+    (id) => id === state.self || (progress.get(id)?.hasReplied ?? false),
+  );
 }
 
 /** Somebody needs this leader: silence ends, and silent followers are tried again. */

@@ -37,7 +37,7 @@ export function transferLeader(state: State, to: MemberId): TransferResult {
 /** Once the target holds the whole log it may campaign. */
 export function pumpTransfer(state: State, role: Leader): void {
   const { transfer } = role;
-  if (!transfer || transfer.sent) return;
+  if (!transfer || transfer.sent || role.withheld) return;
   const progress = role.progress.get(transfer.to);
   if (!progress || !isComplete(state, progress)) return;
   transfer.sent = true;

@@ -29,7 +29,7 @@ export interface Target {
 
 export type MembershipRefusal =
   | 'notLeader'
-  /** This leader has not committed in its term yet. */
+  /** This leader has not committed in its term yet, or no quorum has answered this life of it. */
   | 'notReady'
   | 'changeUnderWay'
   | 'transferUnderWay'
@@ -58,7 +58,7 @@ export function changeMembership(state: State, target: Target): MembershipResult
 }
 
 function refusal(state: State, role: Leader, target: Target): MembershipRefusal | null {
-  if (state.commit < role.barrier) return 'notReady';
+  if (!isReady(state, role)) return 'notReady';
   if (!isSettled(state)) return 'changeUnderWay';
   if (role.transfer) return 'transferUnderWay';
   const wanted = [...target.voters, ...target.learners];
@@ -86,9 +86,14 @@ function refusal(state: State, role: Leader, target: Target): MembershipRefusal 
 export function leaveJoint(state: State, role: Leader): boolean {
   const newest = state.configurations.at(-1);
   if (!newest || !isJoint(newest.configuration)) return false;
-  if (newest.index > state.commit || state.commit < role.barrier) return false;
+  if (newest.index > state.commit || !isReady(state, role)) return false;
   appendConfiguration(state, role, { ...newest.configuration, outgoing: [] });
   return true;
+}
+
+/** It has committed in its term, and a quorum has answered this life of it. */
+function isReady(state: State, role: Leader): boolean {
+  return state.commit >= role.barrier && role.withheld === null;
 }
 
 function appendConfiguration(state: State, role: Leader, configuration: Configuration): LogIndex {
@@ -121,12 +126,8 @@ export function forgetLeavers(state: State, role: Leader): void {
 
 /** A leader without a vote leads until that is committed, then somebody else does (4.2.2). */
 export function leaveOffice(state: State, role: Leader): boolean {
-  if (
-    state.commit < role.barrier ||
-    !isSettled(state) ||
-    isVoter(configurationOf(state), state.self)
-  )
-    return false;
+  if (!isReady(state, role) || !isSettled(state)) return false;
+  if (isVoter(configurationOf(state), state.self)) return false;
   handOver(state);
   return true;
 }

@@ -40,6 +40,7 @@ export interface Progress {
   ackedCommit: LogIndex;
   /** Last reply to a message of this leader's life: the only thing that counts as contact. */
   repliedAt: Millis;
+  hasReplied: boolean;
   /** When the oldest unanswered message was sent; null when all is answered. */
   waitingSince: Millis | null;
   /** When a message was sent whose reply will tell the round trip; null: none is being timed. */
@@ -74,6 +75,7 @@ export function newProgress(next: LogIndex, retransmitMs: number): Progress {
     sentCommit: 0,
     ackedCommit: 0,
     repliedAt: Number.NEGATIVE_INFINITY,
+    hasReplied: false,
     waitingSince: null,
     timedAt: null,
     roundTripMs: 0,

@@ -14,6 +14,7 @@ export function noteContact(
   progress.ackedPosition = Math.max(progress.ackedPosition, readPosition);
   progress.onRepairList = false;
   progress.repliedAt = state.now;
+  progress.hasReplied = true;
 }
 
 export function noteReply(state: State, progress: Progress): void {

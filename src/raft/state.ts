@@ -13,6 +13,7 @@ import type {
   Body,
   Boot,
   BootState,
+  Entry,
   HardState,
   LogIndex,
   LogReader,
@@ -114,6 +115,8 @@ export interface Leader {
   /** Reads wait until the commit index reaches this: everything that an earlier leader, or an
    * earlier life of this one, may have committed (thesis 6.4; design.md section 6). */
   readonly barrier: LogIndex;
+  /** Its own entries, until a quorum has answered this life; null: it has (consensus-rules.md 13). */
+  withheld: Entry[] | null;
   /** The other members. */
   readonly progress: Map<MemberId, Progress>;
   /** A leader that resumed its term stays silent until somebody needs it. */

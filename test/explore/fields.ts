@@ -191,6 +191,7 @@ const progress = record<Progress>({
   ackedCommit: count,
   // CheckQuorum looks back for one election timeout; only compaction looks further.
   repliedAt: time(settings.electionTimeoutMs),
+  hasReplied: flag,
   waitingSince: nullable(time(settings.repairAfterMs)),
   // The wait for a retransmission does not grow here, so the round trip makes no difference.
   timedAt: given<number | null>(null),
@@ -216,6 +217,7 @@ const pendingRead = record<PendingRead>({
 const leader = record<Leader>({
   type: oneOf('leader'),
   barrier: count,
+  withheld: nullable(list(entry)),
   progress: byMember(progress),
   awake: flag,
   readPosition: count,

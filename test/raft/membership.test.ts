@@ -105,6 +105,17 @@ describe('a change', () => {
     expect(group.change('A', 'ABC').ok).toBe(true);
   });
 
+  it('is refused by a resumed leader before a quorum has answered its life', () => {
+    const group = groupLedBy('A');
+    group.restart('A');
+    expect(group.change('A', 'AB')).toEqual({ ok: false, reason: 'notReady' });
+    group.read('A');
+    group.settle();
+    expect(group.change('A', 'AB').ok).toBe(true);
+    group.pass(5_000);
+    expect(group.core('A').configuration).toEqual(configuration('AB'));
+  });
+
   it('is refused by a new leader before it has committed in its term, and while its tail holds one', () => {
     const group = groupLedBy('A', { voters: 'ABC', learners: 'D' });
     group.change('A', 'ABCD');

@@ -285,16 +285,42 @@ describe('rule 13: a leader that went back in time stops', () => {
     return group;
   }
 
-  it('at the first answer, though it has written another entry under the lost index', () => {
+  it('at the first answer, before it has written another entry under the lost index', () => {
     const group = backInTime();
-    // Two entries 2 of one term: just what the oracle forbids, and A’s followers must not take.
-    group.isChecked = false;
     group.turn(group.life('A'), (core) => {
       for (let at = 0; at < 3; at += 1) core.propose(new Uint8Array(1), group.now);
     });
+    expect(group.logOf('A')).toBe('1:');
     group.settle();
     expect(group.storage('A').fate).toBe('lost');
     expect(group.logOf('B')).toBe('1: 1:lost');
+  });
+
+  it('adds nothing to its log, in an office that is over, until a quorum has answered', () => {
+    const group = groupLedBy('A', { voters: 'ABCDE' });
+    const backup = group.storage('A').copy();
+    group.isolate('E');
+    group.propose('A', 'committed');
+    group.pass(1_000);
+    group.isolate('A');
+    group.suspect('B');
+    group.pass(5_000);
+    expect(group.core('B').role).toBe('leader');
+    const { boot } = group.storage('A');
+    group.storage('A').restore(backup);
+    group.storage('A').boot = boot + 1;
+    group.restart('A');
+    // E has heard neither of the entry nor of the newer term: alone it proves nothing.
+    group.heal();
+    group.isolate('A', 'E');
+    group.propose('A', 'in its place');
+    group.change('A', 'ABCD');
+    group.settle();
+    expect([group.logOf('A'), group.logOf('E')]).toEqual(['1:', '1:']);
+    group.heal();
+    group.pass(5_000);
+    expect(group.logOf('A')).toBe(group.logOf('B'));
+    expect(group.logOf('A')).toContain('1:committed');
   });
 
   it('when a reply shows an entry of its own term beyond its last', () => {

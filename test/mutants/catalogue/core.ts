@@ -189,8 +189,15 @@ export const coreMutants: readonly Mutant[] = [
     {
       name: 'change-before-commit',
       standsFor: 'past bug 6: a change before the first commit of the term',
-      find: "if (state.commit < role.barrier) return 'notReady';",
+      find: "if (!isReady(state, role)) return 'notReady';",
       replace: 'HIT;',
+      hint: tests('membership'),
+    },
+    {
+      name: 'change-asleep',
+      standsFor: 'a resumed leader changes members before a quorum has answered this life',
+      find: 'return state.commit >= role.barrier && role.withheld === null;',
+      replace: 'return state.commit >= role.barrier && HIT;',
       hint: tests('membership'),
     },
     {
@@ -211,15 +218,15 @@ export const coreMutants: readonly Mutant[] = [
     {
       name: 'joint-left-early',
       standsFor: 'the joint configuration is left before it is committed',
-      find: 'if (newest.index > state.commit || state.commit < role.barrier) return false;',
-      replace: 'if (HIT && state.commit < role.barrier) return false;',
+      find: 'if (newest.index > state.commit || !isReady(state, role)) return false;',
+      replace: 'if (HIT && !isReady(state, role)) return false;',
       hint: tests('membership'),
     },
     {
       name: 'joint-left-by-event',
       standsFor: 'only the leader that began a change finishes it',
       rule: 11,
-      find: 'if (newest.index > state.commit || state.commit < role.barrier) return false;',
+      find: 'if (newest.index > state.commit || !isReady(state, role)) return false;',
       replace:
         'if (newest.index > state.commit || (HIT && newest.index < role.barrier)) return false;',
     },

@@ -226,9 +226,26 @@ export const electionMutants: readonly Mutant[] = [
     {
       name: 'resumed-barrier',
       standsFor: 'a resumed leader grants reads before its old life’s tail is committed',
-      find: 'const role = newLeader(log.lastIndex, hasWork);',
-      replace: 'const role = newLeader(HIT ? state.commit : 0, hasWork);',
+      find: 'const role = newLeader(log.lastIndex, hasWork, []);',
+      replace: 'const role = newLeader(HIT ? state.commit : 0, hasWork, []);',
       hint: tests('resume'),
+    },
+    {
+      name: 'resumed-writes-at-once',
+      standsFor: 'a resumed leader adds to its log before a quorum has answered this life',
+      rule: 13,
+      find: 'if (withheld) withheld.push(entry);',
+      replace: 'if (withheld && !HIT) withheld.push(entry);',
+    },
+    {
+      name: 'resumed-asks-one',
+      standsFor: 'any one answer lets a resumed leader add to its log',
+      rule: 13,
+      find: `return hasQuorum(
+    configurationOf(state),
+    (id) => id === state.self || (progress.get(id)?.hasReplied ?? false),
+  );`,
+      replace: 'return HIT && [...progress.values()].some(({ hasReplied }) => hasReplied);',
     },
     {
       name: 'joint-rests',

@@ -222,9 +222,6 @@ export class Faults {
     const { backup, simulation } = this;
     if (backup?.place !== place.number || backup.copy.tables.length === 0) return false;
     if (!this.othersHoldAll(place.number)) return false;
-    // Known, and a question of design: a leader that is set back into an older office of its own
-    // writes under it before anybody can tell it, and may keep that (seed 1025).
-    if (leadsByItsRows(backup.copy, place.number)) return false;
     return this.lose(place.number, () => {
       place.crash('restored', { keeps: true, downMs: 0 });
       simulation.oracle.restored(place.number);
@@ -248,10 +245,4 @@ export class Faults {
         !(oracle.shadows.get(id)?.holds(core.lastIndex, core.term) ?? false),
     );
   }
-}
-
-/** Whether whoever begins a life on this copy resumes an office. */
-function leadsByItsRows({ tables }: Backup, place: number): boolean {
-  const [row] = tables.find(({ name }) => name === 'raft_hard_state')?.rows ?? [];
-  return String(row?.[3] ?? '').startsWith(`${place}.`);
 }
