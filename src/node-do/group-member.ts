@@ -260,7 +260,7 @@ export class GroupMember {
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
     const envelope = decodeEnvelope(body);
-    if (!envelope?.from || !this.isForUs(envelope) || fromWireMember(envelope.from) !== from) {
+    if (!envelope || !this.isAnswerOf(from, envelope)) {
       // Nonsense, another incarnation, or none answers at that place: our peer is not there.
       this.turn(() => this.core.peerUnreachable(from, this.platform.now()));
       return;
@@ -269,6 +269,13 @@ export class GroupMember {
     this.versions.hear(from, envelope.rulesVersion);
     // There is nothing to answer a response with: what it causes travels as calls.
     if (envelope.messages.length > 0) this.stepAll(envelope, from, null);
+  }
+
+  /** Newer code that this one would misunderstand has not answered it. */
+  private isAnswerOf(peer: MemberId, envelope: Envelope): boolean {
+    const { from, minProtocol } = envelope;
+    if (!from || minProtocol > this.home.code.protocol) return false;
+    return this.isForUs(envelope) && fromWireMember(from) === peer;
   }
 
   private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId | null): Message[] {

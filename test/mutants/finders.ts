@@ -19,6 +19,8 @@ export interface Found {
   readonly seeds: number | null;
   /** States until the state search found a violation; null: it did not, or was not asked. */
   readonly states: number | null;
+  /** Simulated clusters until one broke; null: none did, or they were not asked. */
+  readonly simulated: number | null;
   readonly executed: boolean;
 }
 
@@ -27,6 +29,7 @@ const randomRunMs = 90_000;
 /** Random schedules for a mutant that a test has found: how soon would they have? */
 const seedsIfFound = 200;
 const searchRunMs = 240_000;
+const simulatedRunMs = 900_000;
 /** By rules, whose tests are named "rule 5: ...". */
 const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts'];
 
@@ -42,9 +45,25 @@ export interface Limits {
   readonly states: number;
   /** The state search looks for each mutant of the core, found or not. */
   readonly search: boolean;
+  /** The simulated clusters alone look, at so many seeds; 0: all others, and they where named. */
+  readonly simulate: number;
 }
 
 export async function find(sandbox: Sandbox, mutant: Mutant, limits: Limits): Promise<Found> {
+  const { simulatedSeeds = 0 } = mutant;
+  const seeds = limits.simulate || simulatedSeeds;
+  const simulated =
+    seeds > 0 ? await runSimulated(sandbox, seeds) : { seeds: null, executed: false };
+  const others = limits.simulate > 0 ? nobody : await findElsewhere(sandbox, mutant, limits);
+  const executed = simulated.executed || others.executed;
+  return { ...others, simulated: simulated.seeds, executed };
+}
+
+type Elsewhere = Omit<Found, 'simulated'>;
+
+const nobody: Elsewhere = { test: null, seeds: null, states: null, executed: false };
+
+async function findElsewhere(sandbox: Sandbox, mutant: Mutant, limits: Limits): Promise<Elsewhere> {
   let executed = false;
   let test: string | null = null;
   for (const look of looks(sandbox, mutant)) {
@@ -158,6 +177,20 @@ async function runRandom(
   const broken = /^seed (\d+): (.*)$/m.exec(output);
   const seeds = broken && isFind(broken[2] ?? '') ? Number(broken[1]) : null;
   return { seeds, executed: output.includes(executedMark) };
+}
+
+async function runSimulated(
+  sandbox: Sandbox,
+  seedsMax: number,
+): Promise<{ seeds: number | null; executed: boolean }> {
+  const args = ['test/mutants/simulated.ts', `${seedsMax}`];
+  const output = await runProgram(process.execPath, args, sandbox.root, simulatedRunMs);
+  const broken = /^seed (\d+): (.*)$/m.exec(output);
+  const isCrash = /\b(TypeError|RangeError|ReferenceError)\b/.test(broken?.[2] ?? '');
+  return {
+    seeds: broken && !isCrash ? Number(broken[1]) : null,
+    executed: output.includes(executedMark),
+  };
 }
 
 async function runSearch(

@@ -7,6 +7,7 @@
  *   --seeds 500     random schedules of the core that are tried at most
  *   --search        the state search looks for every bug of the core, not only for what is left
  *   --states 300000 states that it looks at in each
+ *   --simulate 250  the simulated clusters alone look, at so many seeds at most
  *   --workers 2     mutants at a time
  */
 import { parseArgs } from 'node:util';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '500' },
     search: { type: 'boolean', default: false },
     states: { type: 'string', default: '300000' },
+    simulate: { type: 'string', default: '0' },
     workers: { type: 'string', default: '2' },
   },
 });
@@ -48,10 +50,11 @@ async function run(chosen: readonly Mutant[]): Promise<Row[]> {
         const row = { mutant, ...(await findIn(sandbox, mutant)) };
         rows.set(mutant, row);
         const seconds = ((performance.now() - startedMs) / 1000).toFixed(0).padStart(4);
-        const { test, seeds, states, executed } = row;
+        const { test, seeds, states, simulated, executed } = row;
         console.error(
           `${seconds} s  ${isGood(row) ? 'ok' : 'NOT FOUND'}  ${mutant.name}` +
-            `  ${executed ? '' : '(not executed) '}${test ?? '-'}  seeds ${seeds ?? '-'}  states ${states ?? '-'}`,
+            `  ${executed ? '' : '(not executed) '}${test ?? '-'}  seeds ${seeds ?? '-'}  states ${states ?? '-'}` +
+            `  simulated ${simulated ?? '-'}`,
         );
       }
     };
@@ -68,8 +71,13 @@ async function checkControl(sandbox: Sandbox | undefined): Promise<void> {
 }
 
 function findIn(sandbox: Sandbox, mutant: Mutant) {
-  const { seeds, states, search } = values;
-  const limits = { seeds: Number(seeds), states: Number(states), search };
+  const { seeds, states, search, simulate } = values;
+  const limits = {
+    seeds: Number(seeds),
+    states: Number(states),
+    search,
+    simulate: Number(simulate),
+  };
   return sandbox.with(mutant, () => find(sandbox, mutant, limits));
 }
 

@@ -17,6 +17,8 @@ export interface Mutant {
   readonly replace: string;
   /** Test files that look first. The table says who really found it. */
   readonly hint?: readonly string[];
+  /** The simulated clusters (test/sim) have to find it too, within so many seeds. */
+  readonly simulatedSeeds?: number;
 }
 
 /** What a process prints when it comes by the mutated line. */

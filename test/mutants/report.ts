@@ -6,21 +6,25 @@ export interface Row extends Found {
   readonly mutant: Mutant;
 }
 
-export function isGood({ test, seeds, states, executed, mutant }: Row): boolean {
-  const isFound = test !== null || seeds !== null || states !== null;
+export function isGood({ test, seeds, states, simulated, executed, mutant }: Row): boolean {
+  const isFound = [test, seeds, states, simulated].some((found) => found !== null);
+  if (mutant.simulatedSeeds !== undefined && simulated === null) return false;
   // A rule has to have a scenario of its own.
   return executed && (mutant.rule === undefined ? isFound : test !== null);
 }
 
 /** In Markdown, so that it can be quoted. */
 export function table(rows: readonly Row[]): string {
-  const lines = rows.map(({ mutant, test, seeds, states, executed }) => [
+  const lines = rows.map(({ mutant, test, seeds, states, simulated, executed }) => [
     mutant.name,
     mutant.file.replace('src/', ''),
     `${mutant.rule === undefined ? '' : `rule ${mutant.rule}: `}${mutant.standsFor}`,
-    executed ? (test ?? (seeds === null && states === null ? 'NOBODY' : '-')) : 'NOT EXECUTED',
+    executed
+      ? (test ?? ((seeds ?? states ?? simulated) === null ? 'NOBODY' : '-'))
+      : 'NOT EXECUTED',
     `${seeds ?? '-'}`,
     `${states ?? '-'}`,
+    `${simulated ?? (mutant.simulatedSeeds === undefined ? '-' : 'NOT FOUND')}`,
   ]);
   const head = [
     'mutant',
@@ -29,6 +33,7 @@ export function table(rows: readonly Row[]): string {
     'found by the test',
     'random: seeds',
     'search: states',
+    'simulator: seeds',
   ];
   return [head, head.map(() => '---'), ...lines]
     .map((cells) => `| ${cells.join(' | ')} |`)
@@ -44,6 +49,7 @@ export function summary(rows: readonly Row[]): string {
     `${count(({ test }) => test !== null)} by a test`,
     `${count(({ seeds }) => seeds !== null)} by random schedules`,
     `${count(({ states }) => states !== null)} by the state search`,
+    `${count(({ simulated }) => simulated !== null)} by simulated clusters`,
     `${rules.size} rules by a scenario of their own`,
   ].join(', ');
 }

@@ -31,6 +31,8 @@ const { values: options } = parseArgs({
 });
 
 const progressEveryMs = 10_000;
+/** A run of so many seeds fails where a kind of fault never happened. */
+const completeSeeds = 1_000;
 
 if (options.seed !== undefined) await one(Number(options.seed));
 else if (options.regressions) await again();
@@ -83,6 +85,10 @@ async function many(count: number): Promise<void> {
   clearInterval(progress);
   console.log(report.table());
   console.log(`${report.seeds} seeds, ${report.failures.length} failed, ${rate()} a second`);
+  if (report.seeds >= completeSeeds && report.missing.length > 0) {
+    console.log(`never happened: ${report.missing.join(', ')}`);
+    process.exitCode = 1;
+  }
   fail(report);
 }
 

@@ -133,12 +133,28 @@ describe('a write', () => {
 });
 
 describe('an envelope', () => {
+  const newer = {
+    ...thisCode,
+    protocol: thisCode.protocol + 1,
+    minProtocol: thisCode.protocol + 1,
+  };
+
+  it('that answers in a protocol that this code does not know is no answer', async () => {
+    const code = new Map<number, typeof thisCode>();
+    const cluster = await born({ codeOf: (place) => code.get(place) ?? thisCode });
+    code.set(2, newer);
+    cluster.end(2);
+    cluster.drop = ({ to }) => to === 3;
+    const alone = await cluster.world.settle(cluster.ask(1, putOp('a', '2'), { timeoutMs: 2_000 }));
+    expect(alone.outcome.case).not.toBe('response');
+    // Once it runs the same code, they are a quorum.
+    code.set(1, newer);
+    cluster.end(1);
+    await persist(cluster, putOp('a', '3'), [1, 2]);
+    expect(await get(cluster, 1, 'a')).toBe('3');
+  });
+
   it('of a protocol that this code does not know is not for it', async () => {
-    const newer = {
-      ...thisCode,
-      protocol: thisCode.protocol + 1,
-      minProtocol: thisCode.protocol + 1,
-    };
     const cluster = await born();
     cluster.drop = ({ to }) => to === 2;
     await put(cluster, 1, 'a', '2');

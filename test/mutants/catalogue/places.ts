@@ -78,6 +78,7 @@ export const placeMutants: readonly Mutant[] = [
       find: 'if (envelope.minProtocol > this.code.protocol) return nobody();',
       replace: 'HIT;',
       hint: sim('turn'),
+      simulatedSeeds: 50,
     },
     {
       name: 'recovered-in-old-group',

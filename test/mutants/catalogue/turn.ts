@@ -24,6 +24,14 @@ export const turnMutants: readonly Mutant[] = [
       replace: 'return HIT && groupId === this.birth.groupId && to !== undefined;',
     },
     {
+      name: 'newer-answer-heard',
+      standsFor: 'an answer in a newer protocol is taken for the known one',
+      find: 'if (!from || minProtocol > this.home.code.protocol) return false;',
+      replace: 'if (!from || (!HIT && minProtocol > this.home.code.protocol)) return false;',
+      hint: sim('turn'),
+      simulatedSeeds: 50,
+    },
+    {
       name: 'append-rides-response',
       standsFor: 'a superseded life is given appends to acknowledge',
       find: "return 'toBoot' in message;",

@@ -172,10 +172,11 @@ export class Faults {
       case 'clock':
         this.place(blow.place).clockOffsetMs += blow.byMs;
         return true;
-      case 'deploy':
-        if (blow.code.rules > simulation.newestCode.rules) simulation.newestCode = blow.code;
-        for (const place of simulation.places.values()) this.deploy(place, blow);
+      case 'dropAlarm':
+        this.place(blow.place).failAlarm();
         return true;
+      case 'deploy':
+        return this.deploy(blow);
       case 'forgetHints':
         simulation.clients[blow.client - 1]?.forget();
         return true;
@@ -191,11 +192,21 @@ export class Faults {
     }
   }
 
-  private deploy(place: Place, { code, spreadMs }: Blow & { readonly do: 'deploy' }): void {
-    this.after(place.random.next() * spreadMs, () => {
-      place.code = code;
-      place.crash('deploy', { keeps: place.random.next() < 0.5, downMs: 0 });
-    });
+  private deploy({ code, spreadMs, places }: Blow & { readonly do: 'deploy' }): boolean {
+    const { simulation } = this;
+    if (code.protocol > simulation.newestCode.protocol) simulation.newestCode = code;
+    for (const place of simulation.places.values()) {
+      if (places?.includes(place.number) === false) continue;
+      this.after(place.random.next() * spreadMs, () => {
+        if (code.minProtocol > 1) {
+          simulation.count('deploys of a protocol that others refuse');
+          simulation.oracle.areProtocolsApart = true;
+        }
+        place.code = code;
+        place.crash('deploy', { keeps: place.random.next() < 0.5, downMs: 0 });
+      });
+    }
+    return true;
   }
 
   /** Only while every configuration keeps a majority that has its storage. */

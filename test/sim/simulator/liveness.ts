@@ -25,6 +25,10 @@ const writeWithinMs = 30_000;
 /** The longest wait of the core that is not renewed, and a keep-alive alarm. */
 const restWithinMs = 180_000;
 const repairWithinMs = 3 * 3_600_000;
+/** An alarm after a minute, and its six retries. */
+const alarmsGivenUpMs = 600_000;
+/** A leader that rests offers its place at once; the heir may have to catch up. */
+const offerWithinMs = 30_000;
 const survivor = 91;
 const linearizabilityStepsMax = 200_000;
 
@@ -46,6 +50,7 @@ export function recover(simulation: Simulation): boolean {
   if (!writeSomething(simulation, client)) return false;
   simulation.count('milliseconds to the first write', Math.round(world.now - begunAt));
   if (!comesToRest(simulation, 'a quorum')) return false;
+  if (!losesAlarms(simulation)) return false;
 
   healAll(simulation, down);
   simulation.trace(() => '*** all are healed');
@@ -56,6 +61,7 @@ export function recover(simulation: Simulation): boolean {
   if (!comesToRest(simulation, 'everybody')) return false;
   checkEquality(simulation);
   if (simulation.violation) return false;
+  if (!preferredLeads(simulation, client)) return false;
   finalRead(simulation, client);
   if (simulation.violation) return false;
   judgeHistory(simulation);
@@ -83,6 +89,7 @@ function healQuorum(simulation: Simulation): Set<number> {
   for (let number = 1; number <= placesMax; number += 1) {
     const place = simulation.place(number);
     place.armedCrash = null;
+    place.mendAlarm();
     place.frozenAt = null;
     place.commitMsMax = plan.shape.commitMsMax;
     place.downUntil = 0;
@@ -98,14 +105,77 @@ function healQuorum(simulation: Simulation): Set<number> {
 /** Whoever is to serve can apply what is in any log: the newest code that was ever deployed. */
 function upgrade({ newestCode, places }: Simulation): void {
   for (const place of places.values()) {
-    if (place.code.rules === newestCode.rules) continue;
+    if (place.code === newestCode) continue;
     place.code = newestCode;
     place.crash('deploy', { keeps: true, downMs: 0 });
   }
 }
 
+/** In some seeds nobody is reminded of who is down: their alarms are dropped, and they forget. */
+function losesAlarms(simulation: Simulation): boolean {
+  const random = new Random(simulation.plan.shape.seed * 19);
+  if (random.next() >= 0.25) return true;
+  for (const place of simulation.places.values()) place.failAlarm();
+  simulation.pass(alarmsGivenUpMs);
+  for (const place of simulation.places.values()) {
+    place.mendAlarm();
+    place.evict();
+  }
+  return simulation.violation === null;
+}
+
 function healAll(simulation: Simulation, down: ReadonlySet<number>): void {
   for (const number of down) simulation.place(number).downUntil = 0;
+}
+
+/**
+ * A leader hands over to a voter that is preferred before it, once in its life (docs/decisions/
+ * membership.md). So in new lives, with everybody well, the best of them leads soon.
+ */
+function preferredLeads(simulation: Simulation, client: Client): boolean {
+  const wanted = preferredVoter(simulation);
+  if (wanted === null) return true;
+  for (const place of simulation.places.values()) place.evict();
+  if (!writeSomething(simulation, client)) return false;
+  const first = simulation.leaderPlace;
+  if (!takesOver(simulation, wanted)) return false;
+  // Of the voters that have offered nothing yet in their lives.
+  const other = voterPlaces(simulation).find((place) => place !== wanted && place !== first);
+  if (other === undefined || !moveLeader(simulation, client, other)) return true;
+  return takesOver(simulation, wanted);
+}
+
+function takesOver(simulation: Simulation, wanted: number): boolean {
+  const leads = () => simulation.leaderPlace === wanted;
+  const { leaderPlace } = simulation;
+  simulation.pass(offerWithinMs, leads);
+  if (!leads())
+    simulation.fail(
+      `liveness: ${wanted} is preferred and well, and ${simulation.leaderPlace} leads`,
+    );
+  simulation.count(`preferred leader: ${leaderPlace === wanted ? 'led already' : 'took over'}`);
+  return comesToRest(simulation, 'the preferred leader');
+}
+
+/** True: `place` has led, at the least for a moment. */
+function moveLeader(simulation: Simulation, client: Client, place: number): boolean {
+  let done: boolean | null = null;
+  void client.ask('write', { case: 'transferLeader', value: place }, 5_000).then((outcome) => {
+    done = typeof outcome !== 'string';
+  });
+  simulation.pass(2 * writeWithinMs, () => done !== null);
+  return done === true;
+}
+
+function voterPlaces({ oracle }: Simulation): number[] {
+  const voters = oracle.newestCommitted?.configuration.voters ?? [];
+  return voters.filter((id) => !oracle.isGone(id)).map(placeOf);
+}
+
+/** The first of the preferred places that has a voter. */
+function preferredVoter(simulation: Simulation): number | null {
+  const voters = voterPlaces(simulation);
+  return simulation.plan.shape.preferredPlaces.find((place) => voters.includes(place)) ?? null;
 }
 
 function writeSomething(simulation: Simulation, client: Client): boolean {

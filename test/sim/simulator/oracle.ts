@@ -149,6 +149,19 @@ export class Oracle implements Watcher {
     if (taken.role === 'leader') this.checkLeader(core, watched, taken);
   }
 
+  /** Somebody runs code that others must not listen to. */
+  areProtocolsApart = false;
+
+  steps(core: RaftCore, { from, boot }: Message): void {
+    if (!this.areProtocolsApart) return;
+    const speaker = this.speakers.get(`${from}/${boot}`);
+    const life = this.watch(core)?.life;
+    this.check(
+      !speaker || !life || speaker.code.minProtocol <= life.code.protocol,
+      () => `${life?.name} listens to the protocol of ${speaker?.name}, which it does not know`,
+    );
+  }
+
   readBegins(core: RaftCore, id: number): void {
     this.watch(core)?.readFloors.set(id, this.committedIndex);
   }
@@ -443,6 +456,12 @@ export class Oracle implements Watcher {
 
   private votesFor(life: Life, id: MemberId, term: Term, candidate: MemberId): void {
     const key = `${id}/${term}`;
+    const shadow = this.shadows.get(id) as Shadow;
+    const isDurable = shadow.term > term || (shadow.term === term && shadow.vote === candidate);
+    this.check(
+      isDurable || this.isGone(id),
+      () => `${life.name} votes in term ${term}, and the vote is not durable`,
+    );
     const earlier = this.votes.get(key) ?? candidate;
     this.check(
       earlier === candidate || this.isGone(id),

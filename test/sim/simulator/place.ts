@@ -22,8 +22,10 @@ export class LifeEnded extends Error {
   override readonly name = 'LifeEnded';
 }
 
-/** The platform gives an alarm up after so many retries, at doubling intervals. */
+/** Of the first retry of an alarm; the interval doubles. */
 const alarmRetryMs = 2_000;
+/** The first time and the retries, after which the platform gives an alarm up. */
+const alarmTriesMax = 7;
 
 export class Place {
   readonly number: number;
@@ -48,6 +50,8 @@ export class Place {
   private alarm: { readonly at: number; readonly event: Cancellable } | null = null;
   /** The alarm as it is durable. */
   private durableAlarmAt: number | null = null;
+  /** So many times the handler of the alarm will still fail before it does anything. */
+  private alarmFailures = 0;
 
   constructor(simulation: Simulation, number: number) {
     const { shape } = simulation.plan;
@@ -157,11 +161,34 @@ export class Place {
     this.alarm = { at, event };
   }
 
+  /** The next alarm is dropped. */
+  failAlarm(): void {
+    this.alarmFailures = alarmTriesMax;
+  }
+
+  mendAlarm(): void {
+    this.alarmFailures = 0;
+  }
+
+  private ringFails(): void {
+    const { simulation } = this;
+    simulation.count('alarm handlers failed');
+    this.alarmFailures -= 1;
+    const retryMs = alarmRetryMs * 2 ** (alarmTriesMax - 1 - this.alarmFailures);
+    this.setAlarmAt(this.alarmFailures > 0 ? simulation.world.now + retryMs : null);
+    this.durableAlarmAt = this.alarmAt;
+    if (this.alarmFailures === 0) simulation.count('alarms dropped');
+  }
+
   /** Also out of turn: the platform may ring twice. */
   ring(): void {
     const { world } = this.simulation;
     if (this.isDown) {
       this.setAlarmAt(this.downUntil + alarmRetryMs);
+      return;
+    }
+    if (this.alarmFailures > 0) {
+      this.ringFails();
       return;
     }
     // Until what the handler writes is durable the alarm counts as not yet rung.
@@ -310,7 +337,7 @@ function platformOf(simulation: Simulation, place: Place, life: Life): Platform 
     tenant: 'sim',
     place: place.number,
     sql: sqlOf(life),
-    preferredPlaces: simulation.preferredPlaces,
+    preferredPlaces: simulation.plan.shape.preferredPlaces,
     transaction: (work) => life.transaction(work),
     databaseBytes: () => 0,
     now: () => place.now(),

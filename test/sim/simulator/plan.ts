@@ -20,6 +20,8 @@ export interface Shape {
   /** Of a place's clock, at its first life: from minus this to this. */
   readonly skewMsMax: number;
   readonly code: CodeVersion;
+  /** Whose voters should lead, best first. */
+  readonly preferredPlaces: readonly number[];
   readonly clients: number;
   /** How long decisions go on. */
   readonly chaosMs: number;
@@ -75,7 +77,15 @@ export type Blow =
   | { readonly do: 'evictAll' }
   | { readonly do: 'alarm'; readonly place: Target; readonly times: number }
   | { readonly do: 'clock'; readonly place: Target; readonly byMs: number }
-  | { readonly do: 'deploy'; readonly code: CodeVersion; readonly spreadMs: number }
+  /** The next alarm's handler fails until the platform gives it up. */
+  | { readonly do: 'dropAlarm'; readonly place: Target }
+  | {
+      readonly do: 'deploy';
+      readonly code: CodeVersion;
+      readonly spreadMs: number;
+      /** Null: all. */
+      readonly places: readonly number[] | null;
+    }
   | { readonly do: 'forgetHints'; readonly client: number }
   | { readonly do: 'wipe'; readonly place: number }
   | { readonly do: 'backup'; readonly place: number }
@@ -96,12 +106,55 @@ export const placesMax = 7;
 
 export const firstCode: CodeVersion = { rules: 1, protocol: 1, minProtocol: 1 };
 const nextCode: CodeVersion = { rules: 2, protocol: 2, minProtocol: 1 };
+/** What it says neither of the others understands. */
+const farCode: CodeVersion = { rules: 2, protocol: 3, minProtocol: 3 };
+
+/** Every kind of fault; the table of a run says of each how often it happened. */
+export const faultKinds = Object.keys({
+  cut: true,
+  isolate: true,
+  split: true,
+  strand: true,
+  lossy: true,
+  lossyResponses: true,
+  duplicates: true,
+  delays: true,
+  refusals: true,
+  slowDisk: true,
+  freezeClock: true,
+  lateAlarms: true,
+  crash: true,
+  supersede: true,
+  evict: true,
+  evictAll: true,
+  alarm: true,
+  dropAlarm: true,
+  clock: true,
+  deploy: true,
+  forgetHints: true,
+  wipe: true,
+  backup: true,
+  restore: true,
+} satisfies Record<(Fault | Blow)['do'], true>);
+
+/** Every kind of change; each has to succeed now and then. */
+export const changeKinds = Object.keys({
+  add: true,
+  grow: true,
+  promote: true,
+  demote: true,
+  remove: true,
+  replace: true,
+  mend: true,
+} satisfies Record<ChangeKind, true>);
 
 const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 export function makePlan(seed: number): Plan {
   const random = new Random(seed);
-  const shape = makeShape(seed, random);
+  // What came later draws from a stream of its own: the rest of a seed's plan stays as it was.
+  const more = new Random(seed + 0x5eed_0000);
+  const shape = { ...makeShape(seed, random), preferredPlaces: makeOrder(more) };
   const quiet = makeQuiet(random, shape);
   const decisions = [
     ...makeOps(random, shape),
@@ -109,12 +162,14 @@ export function makePlan(seed: number): Plan {
     ...makeAdmin(random, shape),
     ...makeVersions(random, shape),
     ...makeLosses(random, shape),
+    ...makeDroppedAlarms(more, shape),
+    ...makeFarCode(more, shape),
   ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
   decisions.sort((a, b) => a.at - b.at);
   return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
 }
 
-function makeShape(seed: number, random: Random): Shape {
+function makeShape(seed: number, random: Random): Omit<Shape, 'preferredPlaces'> {
   return {
     seed,
     size: random.pick([1, 3, 3, 3, 3, 5] as const),
@@ -126,6 +181,17 @@ function makeShape(seed: number, random: Random): Shape {
     clients: random.integer(4, 7),
     chaosMs: random.pick([15_000, 30_000, 45_000]),
   };
+}
+
+/** In a third of the seeds the host says who should lead. */
+function makeOrder(random: Random): number[] {
+  if (random.next() >= 1 / 3) return [];
+  const order: number[] = [];
+  for (let left = random.integer(1, 3); left > 0; left -= 1) {
+    const place = random.integer(1, placesMax - 2);
+    if (!order.includes(place)) order.push(place);
+  }
+  return order;
 }
 
 /** Small limits make the rare paths common. */
@@ -155,7 +221,7 @@ function makeTuning(random: Random): Tuning {
 }
 
 /** Moves times behind a pause: the group comes to rest in it, and is woken. */
-function makeQuiet(random: Random, { chaosMs }: Shape): (at: number) => number {
+function makeQuiet(random: Random, { chaosMs }: Pick<Shape, 'chaosMs'>): (at: number) => number {
   const pauses = Array.from({ length: random.integer(0, 2) }, () => ({
     at: random.integer(0, chaosMs),
     ms: random.pick([3_000, 20_000, 200_000]),
@@ -273,7 +339,7 @@ function makeBlow(random: Random, { clients, code }: Shape): Blow {
     case 7:
       return { do: 'clock', place, byMs: random.pick([-1_500, -100, 100, 1_500, 60_000]) };
     case 8:
-      return { do: 'deploy', code, spreadMs: random.pick([0, 1_000]) };
+      return { do: 'deploy', code, spreadMs: random.pick([0, 1_000]), places: null };
     default:
       return { do: 'forgetHints', client: random.integer(1, clients) };
   }
@@ -317,8 +383,28 @@ function makeVersions(random: Random, { chaosMs }: Shape): Decision[] {
     do: 'deploy',
     code,
     spreadMs: random.pick([0, 2_000, 15_000]),
+    places: null,
   });
   return [deploy(nextCode), ...(random.next() < 0.4 ? [deploy(firstCode)] : [])];
+}
+
+/** The repair of a group may lose the alarm that it hangs on. */
+function makeDroppedAlarms(random: Random, { chaosMs }: Shape): Decision[] {
+  return Array.from({ length: random.pick([0, 0, 1, 4]) }, () => ({
+    at: random.integer(0, chaosMs),
+    do: 'dropAlarm' as const,
+    place: somePlace(random),
+  }));
+}
+
+/** Some run code that the others cannot hear, until all run it. */
+function makeFarCode(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 0.1) return [];
+  const places = Array.from({ length: placesMax }, (_, at) => at + 1).filter(
+    () => random.next() < 0.4,
+  );
+  const at = random.integer(1_000, chaosMs);
+  return [{ at, do: 'deploy', code: farCode, spreadMs: random.pick([0, 2_000]), places }];
 }
 
 /** What loses data: at most one place in a seed, and rarely. */

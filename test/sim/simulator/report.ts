@@ -1,9 +1,23 @@
 /** What many seeds came to: how often everything happened, and which seeds failed. */
 
+import { changeKinds, faultKinds } from './plan.ts';
 import { kindOf } from './shrink.ts';
 import type { Result } from './worker.ts';
 
 const failuresShown = 20;
+
+/** What has to happen in a run of some size, or else the run does not test it. */
+const expected = [
+  ...faultKinds.map((kind) => `fault: ${kind}`),
+  ...changeKinds.map((kind) => `change ${kind}: done`),
+  'transfer: done',
+  'alarms dropped',
+  'crashes within a turn',
+  'deploys of a protocol that others refuse',
+  'members removed',
+  'preferred leader: took over',
+  'snapshots installed',
+];
 
 export class Report {
   seeds = 0;
@@ -21,13 +35,19 @@ export class Report {
     if (violation) this.failures.push({ seed, violation });
   }
 
+  /** What should have happened and did not. */
+  get missing(): string[] {
+    return expected.filter((what) => (this.totals.get(what) ?? 0) === 0);
+  }
+
   /** A fault that never happens is seen here. */
   table(): string {
-    const lines = [...this.totals.keys()].sort().map((what) => {
+    const rows = new Set([...this.totals.keys(), ...expected]);
+    const lines = [...rows].sort().map((what) => {
       const total = this.totals.get(what) ?? 0;
       const share = (100 * (this.within.get(what) ?? 0)) / this.seeds;
       const mean = (total / this.seeds).toFixed(2);
-      return `${what.padEnd(40)}${String(total).padStart(12)}${mean.padStart(10)}${share.toFixed(1).padStart(8)} %`;
+      return `${what.padEnd(40)}${String(total).padStart(12)}${mean.padStart(10)}${share.toFixed(1).padStart(8)} %${this.missing.includes(what) ? '  NEVER' : ''}`;
     });
     const head = `${'what happened'.padEnd(40)}${'total'.padStart(12)}${'a seed'.padStart(10)}${'in seeds'.padStart(10)}`;
     return [head, ...lines].join('\n');

@@ -34,7 +34,6 @@ export class Simulation {
   readonly clients: readonly Client[];
   readonly admin: Admin;
   readonly counts = new Map<string, number>();
-  readonly preferredPlaces: readonly number[] = [];
   /** Superseded lives that have not noticed yet. */
   readonly zombies = new Set<Life>();
   lateAlarmsMs = 0;
