@@ -27,6 +27,8 @@ export class Alarms {
   /** When the alarm is set for; null: none that this life knows of. */
   private at: number | null = null;
   private workSince: number | null = null;
+  /** The alarm is there to keep this life, and is too soon for anything else. */
+  private isKeepAlive = false;
 
   constructor(platform: Platform, repairMs: number) {
     this.platform = platform;
@@ -62,11 +64,15 @@ export class Alarms {
     this.workSince ??= now;
     if (now - this.workSince < workMs) return;
     // Only ever moved later while it is ahead: an earlier alarm would hold up this turn's commit.
-    if (this.at === null || this.at - now < keepAliveMs - workMs) this.set(now + keepAliveMs);
+    if (this.at === null || this.at - now < keepAliveMs - workMs) {
+      this.set(now + keepAliveMs);
+      this.isKeepAlive = true;
+    }
   }
 
   private planRepair(now: number): void {
-    if (this.at !== null && this.at > now) return;
+    // As a repair alarm a keep-alive would begin the work again that has just been given up.
+    if (this.at !== null && this.at > now && !this.isKeepAlive) return;
     this.repairMs = Math.min(repairMaxMs, Math.max(repairFirstMs, 2 * this.repairMs));
     this.platform.transaction(() => saveRepair(this.platform.sql, this.repairMs));
     this.set(now + this.repairMs);
@@ -82,6 +88,7 @@ export class Alarms {
 
   private set(at: number | null): void {
     this.at = at;
+    this.isKeepAlive = false;
     this.platform.setAlarm(at);
   }
 }

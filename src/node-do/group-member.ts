@@ -247,7 +247,11 @@ export class GroupMember {
   /** Late, twice or for nothing: it only has another look taken. */
   onAlarm(): void {
     this.alarms.rung();
-    this.turn(() => this.core.repair(this.platform.now()));
+    // A follower at work has set it as a keep-alive: what it doubts it would doubt for ever.
+    const looksAgain = this.atRest || this.core.role === 'leader';
+    this.turn(() => {
+      if (looksAgain) this.core.repair(this.platform.now());
+    });
   }
 
   get atRest(): boolean {

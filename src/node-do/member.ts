@@ -131,6 +131,8 @@ export class Member {
     if (!group || !identity || group.birth.groupId !== givenUp) return null;
     // A quorum that answers is not lost: two groups of one tenant would live.
     if (await group.hasQuorum(this.platform.now() + birthTimeoutMs)) return null;
+    // Meanwhile it may have been removed, or recovered by another request.
+    if (this.group !== group) return null;
     group.stop();
     const incarnation = this.platform.randomId();
     const founding = {

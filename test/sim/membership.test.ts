@@ -365,6 +365,17 @@ describe('a quorum that is lost for good', () => {
     expect(hashAt(cluster, 1)).toBe(hashAt(cluster, 2));
   });
 
+  it('is left once, though two ask for it at the same time', async () => {
+    const cluster = await born();
+    const { groupId } = cluster.status(2);
+    cluster.wipe(1);
+    cluster.wipe(3);
+    const { member } = cluster.life(2);
+    const asked = [member.recover(groupId ?? ''), member.recover(groupId ?? '')];
+    const answers = await cluster.world.settle(Promise.all(asked));
+    expect(answers.filter((answer) => answer !== null)).toEqual([cluster.status(2).groupId]);
+  });
+
   it('does not come back: the old group’s other members are not heard by the new one', async () => {
     const cluster = await born();
     const { groupId } = cluster.status(1);

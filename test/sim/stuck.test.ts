@@ -76,6 +76,22 @@ describe('a group whose leader is lost', () => {
   });
 });
 
+describe('a member whose group is lost', () => {
+  it('comes to rest with a tail that nobody resolves: its keep-alive finds it no new work', async () => {
+    const cluster = await born();
+    await put(cluster, 1, 'a', '2');
+    for (const place of [1, 3]) cluster.end(place, 'lost');
+    cluster.refuse = ({ to }) => to !== 2;
+    const { lastIndex, commitIndex } = cluster.status(2);
+    expect(lastIndex).toBeGreaterThan(commitIndex);
+    await cluster.world.pass(20 * 60_000);
+    cluster.traffic.length = 0;
+    await cluster.world.pass(10 * 60_000);
+    // One repair alarm: six suspicions that live for ten seconds, with two rounds to two peers a second.
+    expect(cluster.traffic.length).toBeLessThan(6 * 10 * 2 * 2);
+  });
+});
+
 describe('a group whose leader lives', () => {
   it('serves a router that is cut off from it, by a relay and without an election', async () => {
     const cluster = await born();

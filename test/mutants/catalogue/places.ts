@@ -81,6 +81,13 @@ export const placeMutants: readonly Mutant[] = [
       simulatedSeeds: 50,
     },
     {
+      name: 'recovered-twice',
+      standsFor: 'two requests to recover one survivor begin two groups',
+      find: 'if (this.group !== group) return null;',
+      replace: 'HIT;',
+      hint: sim('membership'),
+    },
+    {
       name: 'recovered-in-old-group',
       standsFor: 'the survivor of a lost quorum keeps its incarnation',
       find: '      saveIncarnation(this.platform.sql, incarnation);',

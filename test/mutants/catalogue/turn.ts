@@ -319,10 +319,18 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('group'),
     },
     {
+      name: 'keep-alive-repairs',
+      standsFor:
+        'a keep-alive alarm repairs, and so keeps a member of a lost group at work for ever',
+      find: 'if (this.at !== null && this.at > now && !this.isKeepAlive) return;',
+      replace: 'if (this.at !== null && this.at > now && HIT) return;',
+      hint: sim('stuck'),
+    },
+    {
       name: 'no-keep-alive',
       standsFor: 'past bug 30: a member at work is evicted for want of events',
-      find: 'if (this.at === null || this.at - now < keepAliveMs - workMs) this.set(now + keepAliveMs);',
-      replace: 'HIT;',
+      find: '      this.set(now + keepAliveMs);',
+      replace: '      HIT;',
       hint: sim('turn'),
     },
   ]),

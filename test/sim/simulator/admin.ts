@@ -42,10 +42,15 @@ export class Admin {
     else this.simulation.count(`skipped: change ${decision.kind}`);
   }
 
+  /** Whoever recovers a group knows where it lives; its former members do not. */
+  know(places: readonly number[]): void {
+    this.client.know(places);
+  }
+
   change(kind: string, { voters, learners }: Wanted): Promise<boolean> {
     const value = {
       $typeName: 'quorate.v1.ChangeMembership' as const,
-      stepwise: kind === 'grow',
+      stepwise: kind.startsWith('grow'),
       voters: [...voters],
       learners: [...learners],
     };

@@ -157,7 +157,7 @@ export class Client {
     if (outcome === 'failed') pending.failed();
     else if (outcome === 'unknown') pending.unknown();
     else {
-      const success = outcomeOf(call, outcome, (id) => this.simulation.serverOf(id));
+      const success = outcomeOf(call, outcome, (...ids) => this.simulation.serverOf(...ids));
       this.learn(success);
       pending.answer(success);
       return 'ok';

@@ -53,6 +53,13 @@ export class Disk {
     return String(this.sql.first('SELECT incarnation FROM raft_identity')?.[0]);
   }
 
+  /** Its group was born: it is a member, or was one. */
+  get knowsGroup(): boolean {
+    if (this.incarnation === null) return false;
+    const known = 'SELECT 1 FROM raft_identity WHERE birth IS NOT NULL OR tombstone IS NOT NULL';
+    return this.sql.first(known) !== undefined;
+  }
+
   flush(): void {
     if (this.isDirty) this.sql.run('COMMIT');
     this.isDirty = false;

@@ -4,7 +4,14 @@ import type { Backup } from './disk.ts';
 import { firstClient, type Weather } from './network.ts';
 import { groupOf } from './oracle.ts';
 import type { Place } from './place.ts';
-import { type Blow, type Decision, type Fault, placesMax, type Target } from './plan.ts';
+import {
+  type Blow,
+  type Catastrophe,
+  type Decision,
+  type Fault,
+  placesMax,
+  type Target,
+} from './plan.ts';
 import type { Simulation } from './simulation.ts';
 
 const calm: Weather = {
@@ -22,13 +29,19 @@ export class Faults {
     this.simulation = simulation;
   }
 
-  carryOut(decision: (Fault & { readonly forMs: number }) | Blow): void {
+  carryOut(decision: (Fault & { readonly forMs: number }) | Blow | Catastrophe): void {
     const { simulation } = this;
-    const done = 'forMs' in decision ? this.begin(decision, decision.forMs) : this.strike(decision);
+    const done = this.isDone(decision);
     simulation.count(done ? `fault: ${decision.do}` : `skipped: ${decision.do}`);
     simulation.trace(
       () => `*** ${done ? '' : 'skipped: '}${describeDecision(decision as unknown as Decision)}`,
     );
+  }
+
+  /** False: there was nothing to do it to. */
+  private isDone(decision: (Fault & { readonly forMs: number }) | Blow | Catastrophe): boolean {
+    if (decision.do === 'loseQuorum') return this.simulation.recovery.loseQuorum(decision);
+    return 'forMs' in decision ? this.begin(decision, decision.forMs) : this.strike(decision);
   }
 
   private number(target: Target): number {
@@ -45,7 +58,6 @@ export class Faults {
     });
   }
 
-  /** False: there was nothing to do it to. */
   private begin(fault: Fault, forMs: number): boolean {
     const { simulation } = this;
     switch (fault.do) {
@@ -182,7 +194,7 @@ export class Faults {
         return true;
       case 'wipe':
         return this.lose(blow.place, (place) => {
-          simulation.oracle.wiped(place.number, place.disk.incarnation);
+          simulation.groups.wiped(place.number, place.disk.incarnation);
           place.wipe();
         });
       case 'backup':
@@ -231,6 +243,8 @@ export class Faults {
    */
   private restore(place: Place): boolean {
     const { backup, simulation } = this;
+    // What a recovery has left behind nobody brings back.
+    if (simulation.groups.isRecovered) return false;
     if (backup?.place !== place.number || backup.copy.tables.length === 0) return false;
     if (!this.othersHoldAll(place.number)) return false;
     return this.lose(place.number, () => {

@@ -9,28 +9,27 @@ import { drain } from '../../../src/kv/range.ts';
 import { placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
-import { put, range } from '../../support/history/history.ts';
-import { assertLinearizable } from '../../support/history/linearizability.ts';
-import { assertRevisions } from '../../support/history/revisions.ts';
+import { range } from '../../support/history/history.ts';
 import { Random } from '../../support/random.ts';
 import { Client } from './clients.ts';
+import { comesToRest, writeSomething, writeWithinMs } from './demands.ts';
+import { groupIdOf } from './groups.ts';
 import { groupOf } from './oracle.ts';
 import type { Life } from './place.ts';
 import { placesMax } from './plan.ts';
+import { preferredLeads } from './preference.ts';
 import { outcomeOf, requestOf } from './requests.ts';
 import type { Simulation } from './simulation.ts';
+import { judgeHistory } from './verdict.ts';
 
 const idleWithinMs = 30_000;
-const writeWithinMs = 30_000;
-/** The longest wait of the core that is not renewed, and a keep-alive alarm. */
-const restWithinMs = 180_000;
 const repairWithinMs = 3 * 3_600_000;
 /** An alarm after a minute, and its six retries. */
 const alarmsGivenUpMs = 600_000;
-/** A leader that rests offers its place at once; the heir may have to catch up. */
-const offerWithinMs = 30_000;
+const recoverWithinMs = 60_000;
+/** An attempt may fail until the newcomers are up to date. */
+const growWithinMs = 120_000;
 const survivor = 91;
-const linearizabilityStepsMax = 200_000;
 
 /** False: a violation was found. */
 export function recover(simulation: Simulation): boolean {
@@ -41,6 +40,7 @@ export function recover(simulation: Simulation): boolean {
   if (!areIdle()) simulation.fail('a client waits longer than its deadline');
   if (simulation.violation) return false;
 
+  if (!isRecovered(simulation)) return false;
   const down = healQuorum(simulation);
   simulation.trace(() => `*** a quorum is healed; down: ${[...down].join() || 'nobody'}`);
   const begunAt = world.now;
@@ -56,15 +56,72 @@ export function recover(simulation: Simulation): boolean {
   simulation.trace(() => '*** all are healed');
   // Who crashed at work has no alarm: the group is asked once more, and nobody in particular.
   if (!writeSomething(simulation, client)) return false;
+  if (simulation.groups.isRecovered && !grows(simulation)) return false;
   simulation.pass(repairWithinMs, () => areEqual(simulation) && simulation.isAtRest);
   if (simulation.violation) return false;
   if (!comesToRest(simulation, 'everybody')) return false;
   checkEquality(simulation);
   if (simulation.violation) return false;
   if (!preferredLeads(simulation, client)) return false;
+  if (!refusesRecovery(simulation)) return false;
   finalRead(simulation, client);
   if (simulation.violation) return false;
   judgeHistory(simulation);
+  return simulation.violation === null;
+}
+
+/** A quorum that is lost for good is given up by a survivor that is well. */
+function isRecovered(simulation: Simulation): boolean {
+  const { groups, recovery, zombies } = simulation;
+  simulation.isOver = true;
+  recovery.replaceDead();
+  if (!recovery.isPending) return true;
+  simulation.network.mendAll();
+  for (const life of zombies) if (!life.ended) life.end('superseded, and gone');
+  zombies.clear();
+  for (const place of simulation.places.values()) {
+    place.armedCrash = null;
+    place.frozenAt = null;
+    place.downUntil = 0;
+  }
+  simulation.pass(recoverWithinMs, () => groups.isRecovered);
+  if (!groups.isRecovered)
+    simulation.fail('liveness: a quorum is lost for good, and its survivor is not recovered');
+  return simulation.violation === null;
+}
+
+/** After a recovery: places that belong to nobody become voters of the new group. */
+function grows(simulation: Simulation): boolean {
+  const { admin, oracle, recovery } = simulation;
+  const { voters = [], learners = [] } = oracle.newestCommitted?.configuration ?? {};
+  const newcomers = recovery.freshPlaces().slice(0, Math.max(0, 3 - voters.length));
+  if (newcomers.length === 0) return true;
+  const wanted = {
+    voters: [...voters.map(placeOf), ...newcomers],
+    learners: learners.map(placeOf),
+  };
+  let done = false;
+  const attempt = async () => {
+    while (!done && simulation.violation === null)
+      done = await admin.change('grow after recovery', wanted);
+  };
+  admin.know(voters.map(placeOf));
+  void attempt();
+  simulation.pass(growWithinMs, () => done);
+  if (!done) simulation.fail('liveness: the new group does not grow');
+  return simulation.violation === null;
+}
+
+/** While a quorum answers no group is given up. */
+function refusesRecovery(simulation: Simulation): boolean {
+  const random = new Random(simulation.plan.shape.seed * 23);
+  const place = simulation.place(placeOf(random.pick(members(simulation))));
+  let answer: string | null | undefined;
+  void simulation.recovery.ask(place, groupIdOf(place.wake()) ?? '').then((given) => {
+    answer = given;
+  });
+  simulation.pass(recoverWithinMs, () => answer !== undefined);
+  if (answer !== null) simulation.fail(`${place.number} gave up a group of which a quorum answers`);
   return simulation.violation === null;
 }
 
@@ -72,7 +129,6 @@ export function recover(simulation: Simulation): boolean {
 function healQuorum(simulation: Simulation): Set<number> {
   const { network, oracle, plan, zombies } = simulation;
   const random = new Random(plan.shape.seed * 17);
-  simulation.isOver = true;
   network.mendAll();
   simulation.lateAlarmsMs = 0;
   for (const life of zombies) if (!life.ended) life.end('superseded, and gone');
@@ -128,84 +184,6 @@ function healAll(simulation: Simulation, down: ReadonlySet<number>): void {
   for (const number of down) simulation.place(number).downUntil = 0;
 }
 
-/**
- * A leader hands over to a voter that is preferred before it, once in its life (docs/decisions/
- * membership.md). So in new lives, with everybody well, the best of them leads soon.
- */
-function preferredLeads(simulation: Simulation, client: Client): boolean {
-  const wanted = preferredVoter(simulation);
-  if (wanted === null) return true;
-  for (const place of simulation.places.values()) place.evict();
-  if (!writeSomething(simulation, client)) return false;
-  const first = simulation.leaderPlace;
-  if (!takesOver(simulation, wanted)) return false;
-  // Of the voters that have offered nothing yet in their lives.
-  const other = voterPlaces(simulation).find((place) => place !== wanted && place !== first);
-  if (other === undefined || !moveLeader(simulation, client, other)) return true;
-  return takesOver(simulation, wanted);
-}
-
-function takesOver(simulation: Simulation, wanted: number): boolean {
-  const leads = () => simulation.leaderPlace === wanted;
-  const { leaderPlace } = simulation;
-  simulation.pass(offerWithinMs, leads);
-  if (!leads())
-    simulation.fail(
-      `liveness: ${wanted} is preferred and well, and ${simulation.leaderPlace} leads`,
-    );
-  simulation.count(`preferred leader: ${leaderPlace === wanted ? 'led already' : 'took over'}`);
-  return comesToRest(simulation, 'the preferred leader');
-}
-
-/** True: `place` has led, at the least for a moment. */
-function moveLeader(simulation: Simulation, client: Client, place: number): boolean {
-  let done: boolean | null = null;
-  void client.ask('write', { case: 'transferLeader', value: place }, 5_000).then((outcome) => {
-    done = typeof outcome !== 'string';
-  });
-  simulation.pass(2 * writeWithinMs, () => done !== null);
-  return done === true;
-}
-
-function voterPlaces({ oracle }: Simulation): number[] {
-  const voters = oracle.newestCommitted?.configuration.voters ?? [];
-  return voters.filter((id) => !oracle.isGone(id)).map(placeOf);
-}
-
-/** The first of the preferred places that has a voter. */
-function preferredVoter(simulation: Simulation): number | null {
-  const voters = voterPlaces(simulation);
-  return simulation.plan.shape.preferredPlaces.find((place) => voters.includes(place)) ?? null;
-}
-
-function writeSomething(simulation: Simulation, client: Client): boolean {
-  let done = false;
-  const attempt = async (): Promise<void> => {
-    for (let time = 1; ; time += 1) {
-      const call = put('z', `last ${time}`);
-      const pending = simulation.history.begin(client.number, call);
-      const outcome = await client.ask('write', requestOf(call), 2_000);
-      if (outcome === 'unknown') pending.unknown();
-      else if (outcome === 'failed') pending.failed();
-      else {
-        pending.answer(outcomeOf(call, outcome, (id) => simulation.serverOf(id)));
-        done = true;
-        return;
-      }
-    }
-  };
-  void attempt();
-  simulation.pass(writeWithinMs, () => done);
-  if (!done) simulation.fail('liveness: a quorum that is well acknowledged no write');
-  return simulation.violation === null;
-}
-
-function comesToRest(simulation: Simulation, who: string): boolean {
-  simulation.pass(restWithinMs, () => simulation.isAtRest);
-  if (!simulation.isAtRest) simulation.fail(`liveness: ${who} came not to rest`);
-  return simulation.violation === null;
-}
-
 /** Of the newest committed configuration, those whose storage is there. */
 function members(simulation: Simulation): MemberId[] {
   const { newestCommitted } = simulation.oracle;
@@ -250,23 +228,9 @@ function finalRead(simulation: Simulation, client: Client): void {
   const pending = simulation.history.begin(client.number, call);
   void client.ask('read', requestOf(call), 20_000).then((outcome) => {
     if (typeof outcome === 'string') simulation.fail('liveness: the last read failed');
-    else pending.answer(outcomeOf(call, outcome, (id) => simulation.serverOf(id)));
+    else pending.answer(outcomeOf(call, outcome, (...ids) => simulation.serverOf(...ids)));
     done = true;
   });
   simulation.pass(writeWithinMs, () => done);
   if (!done) simulation.fail('liveness: the last read has no answer');
-}
-
-function judgeHistory(simulation: Simulation): void {
-  const { history } = simulation;
-  try {
-    assertLinearizable(history, { stepsMax: linearizabilityStepsMax });
-  } catch (error) {
-    simulation.fail(error instanceof Error ? error.message : String(error));
-  }
-  try {
-    assertRevisions(history);
-  } catch (error) {
-    simulation.fail(error instanceof Error ? error.message : String(error));
-  }
 }

@@ -71,6 +71,8 @@ export class Oracle implements Watcher {
   private readonly newestCode = new Map<MemberId, number>();
   private readonly wipedIds = new Set<MemberId>();
   private flushes = 0;
+  /** Of another group's log, up to here; 0: the group was born. */
+  private inherited: LogIndex = 0;
   private readonly currentLife: () => Life | null;
 
   constructor(currentLife: () => Life | null) {
@@ -259,6 +261,58 @@ export class Oracle implements Watcher {
   restored(place: number): void {
     for (const shadow of this.shadows.values())
       if (placeOf(shadow.id) === place && !shadow.fate) shadow.isUnreliable = true;
+  }
+
+  /**
+   * Of the group that `survivor` begins in `life` out of its log: all of that counts as committed, and
+   * whatever else was is lost. `core` is the first of the new group.
+   */
+  successor(life: Life, survivor: MemberId, core: RaftCore): Oracle {
+    const next = new Oracle(this.currentLife);
+    const { self } = stateOf(core);
+    const written = (this.membersOf.get(life) ?? [])
+      .filter(({ id }) => id === survivor)
+      .flatMap((watched) => [...watched.written, ...watched.pending]);
+    const former = this.shadows.get(survivor) as Shadow;
+    const shadow = former.recoveredAs(
+      self,
+      written.map(({ effects }) => effects),
+    );
+    const { last, term } = shadow;
+    next.shadows.set(self, shadow);
+    next.newestCommitted = shadow.configurations.at(-1) ?? null;
+    next.inherited = last - 1;
+    for (let index = 0; index < last; index += 1) {
+      const known = this.committed[index];
+      const held = shadow.termAt(index) ?? known?.term;
+      if (held === undefined) continue;
+      next.committed[index] = { term: held, knownInTerm: term - 1 };
+      const revision = known?.term === held ? this.revisions.get(index) : undefined;
+      if (revision !== undefined) next.revisions.set(index, revision);
+    }
+    this.check(
+      core.lastIndex >= last && core.termAt(last) === term,
+      () => `${life.name} recovered a log that ends at ${core.lastIndex}, and held ${last - 1}`,
+    );
+    return next;
+  }
+
+  /** It is a member of another group now. */
+  recovered(survivor: MemberId): void {
+    const shadow = this.shadows.get(survivor);
+    if (shadow) shadow.fate = 'recovered';
+  }
+
+  /** The newest revision that `other` is sure to hold of what this group has committed. */
+  commonRevision(other: Oracle): number {
+    let index = Math.min(this.committedIndex, other.inherited);
+    const isCommon = () => {
+      const term = this.committed[index]?.term;
+      return term !== undefined && term === other.committed[index]?.term;
+    };
+    while (index > 0 && !isCommon()) index -= 1;
+    const known = [...this.revisions].filter(([at]) => at <= index);
+    return known.reduce((newest, [, revision]) => Math.max(newest, revision), 1);
   }
 
   // Judgement of single turns.

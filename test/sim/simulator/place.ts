@@ -93,7 +93,7 @@ export class Place {
     if (!life) return;
     if (keeps) this.flushStorage(life);
     else {
-      simulation.oracle.loses(life);
+      simulation.groups.loses(life);
       this.disk.lose();
       this.setAlarmAt(this.durableAlarmAt);
     }
@@ -130,7 +130,7 @@ export class Place {
   private flushStorage(life: Life): void {
     this.disk.flush();
     this.durableAlarmAt = this.alarmAt;
-    this.simulation.oracle.isDurable(life);
+    this.simulation.groups.isDurable(life);
   }
 
   /** As deleteAll() and deleteAlarm() would. */
@@ -294,7 +294,7 @@ export class Life {
     const armed = place.armedCrash;
     if (armed?.moment === 'beforeTransaction') this.die(armed.keeps);
     disk.transaction(work);
-    simulation.oracle.wrote(this);
+    simulation.groups.wrote(this);
     if (armed?.moment === 'afterTransaction') this.die(armed.keeps);
     this.planFlush();
   }

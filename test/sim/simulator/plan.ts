@@ -91,6 +91,16 @@ export type Blow =
   | { readonly do: 'backup'; readonly place: number }
   | { readonly do: 'restore'; readonly place: number };
 
+/** A quorum is gone for good, and after a while somebody has a survivor go on without it. */
+export interface Catastrophe {
+  readonly do: 'loseQuorum';
+  /** Who survives, and who else. */
+  readonly dice: number;
+  /** Storages are lost; else nothing runs at those places any more. */
+  readonly comesBack: boolean;
+  readonly askedAfterMs: number;
+}
+
 export type Admin =
   | { readonly do: 'change'; readonly kind: ChangeKind; readonly dice: number }
   | { readonly do: 'transfer'; readonly place: number };
@@ -99,6 +109,7 @@ export type Decision = { readonly at: number } & (
   | ({ readonly do: 'op'; readonly client: number } & { readonly call: ClientOp })
   | (Fault & { readonly forMs: number })
   | Blow
+  | Catastrophe
   | Admin
 );
 
@@ -135,7 +146,8 @@ export const faultKinds = Object.keys({
   wipe: true,
   backup: true,
   restore: true,
-} satisfies Record<(Fault | Blow)['do'], true>);
+  loseQuorum: true,
+} satisfies Record<(Fault | Blow | Catastrophe)['do'], true>);
 
 /** Every kind of change; each has to succeed now and then. */
 export const changeKinds = Object.keys({
@@ -164,6 +176,7 @@ export function makePlan(seed: number): Plan {
     ...makeLosses(random, shape),
     ...makeDroppedAlarms(more, shape),
     ...makeFarCode(more, shape),
+    ...makeCatastrophe(more, shape),
   ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
   decisions.sort((a, b) => a.at - b.at);
   return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
@@ -405,6 +418,20 @@ function makeFarCode(random: Random, { chaosMs }: Shape): Decision[] {
   );
   const at = random.integer(1_000, chaosMs);
   return [{ at, do: 'deploy', code: farCode, spreadMs: random.pick([0, 2_000]), places }];
+}
+
+function makeCatastrophe(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 0.06) return [];
+  const at = random.integer(2_000, chaosMs);
+  return [
+    {
+      at,
+      do: 'loseQuorum',
+      dice: random.integer(0, 1_000),
+      comesBack: random.next() < 0.6,
+      askedAfterMs: random.pick([0, 1_000, 5_000]),
+    },
+  ];
 }
 
 /** What loses data: at most one place in a seed, and rarely. */

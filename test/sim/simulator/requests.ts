@@ -52,31 +52,34 @@ export function compactionAt(revision: number): MemberOp {
   return command({ case: 'compact', value: { ...value, revision: BigInt(revision) } });
 }
 
-/** What the response says; `serverOf` names the member that served it. */
+/** What the response says; `serverOf` names the member that served it, by its cluster and its own id. */
 export function outcomeOf(
   call: Call,
   response: Uint8Array,
-  serverOf: (memberId: bigint) => string,
+  serverOf: (clusterId: bigint, memberId: bigint) => string,
 ): Omit<Success, 'type'> {
   const [only] = call.success;
+  const from = (header: ResponseHeader | undefined) => ({
+    revision: Number(header?.revision ?? 0),
+    servedBy: serverOf(header?.clusterId ?? 0n, header?.memberId ?? 0n),
+  });
   if (call.compares.length > 0 || call.success.length > 1) {
     const { header, succeeded, responses } = fromBinary(TxnResponseSchema, response);
-    return { revision: revisionIn(header), succeeded, answers: responses.map(answerOf) };
+    return { ...from(header), succeeded, answers: responses.map(answerOf) };
   }
   if (only?.kind === 'put') {
     const { header } = fromBinary(PutResponseSchema, response);
-    return { revision: revisionIn(header), succeeded: true, answers: [{ kind: 'put' }] };
+    return { ...from(header), succeeded: true, answers: [{ kind: 'put' }] };
   }
   if (only?.kind === 'delete') {
     const { header, deleted } = fromBinary(DeleteRangeResponseSchema, response);
     const answers = [{ kind: 'delete', deleted: deleted > 0n }] as const;
-    return { revision: revisionIn(header), succeeded: true, answers };
+    return { ...from(header), succeeded: true, answers };
   }
   const { header, kvs } = fromBinary(RangeResponseSchema, response);
   const kind = only?.kind === 'range' ? 'range' : 'get';
   const answers = [{ kind, found: kvs.map(versionOf) }] as const;
-  const servedBy = serverOf(header?.memberId ?? 0n);
-  return { revision: revisionIn(header), succeeded: true, answers, servedBy };
+  return { ...from(header), succeeded: true, answers };
 }
 
 function command(op: Command['op']): MemberOp {
@@ -152,8 +155,4 @@ function versionOf({ key, value, modRevision }: KeyValue): Version {
     value: decoder.decode(value),
     modRevision: Number(modRevision),
   };
-}
-
-function revisionIn(header: ResponseHeader | undefined): number {
-  return Number(header?.revision ?? 0);
 }

@@ -39,12 +39,14 @@ export function runPlan(plan: Plan, traced = false): Outcome {
     simulation.close();
     running = null;
   }
-  const { counts, oracle, violation } = simulation;
+  const { counts, groups, violation } = simulation;
+  const total = (what: 'elections' | 'removals' | 'losses' | 'snapshotsInstalled') =>
+    groups.all().reduce((sum, oracle) => sum + oracle[what], 0);
   counts.set('events', simulation.events);
-  counts.set('elections', oracle.elections);
-  counts.set('members removed', oracle.removals);
-  counts.set('members lost', oracle.losses);
-  counts.set('snapshots installed', oracle.snapshotsInstalled);
+  counts.set('elections', total('elections'));
+  counts.set('members removed', total('removals'));
+  counts.set('members lost', total('losses'));
+  counts.set('snapshots installed', total('snapshotsInstalled'));
   return { seed: plan.shape.seed, violation, counts, trace: lines };
 }
 

@@ -17,7 +17,7 @@ export class Shadow {
   vote: MemberId | null = null;
   /** Its storage was set back: what it holds is not known any more. */
   isUnreliable = false;
-  fate: 'removed' | 'lost' | 'wiped' | null = null;
+  fate: 'removed' | 'lost' | 'wiped' | 'recovered' | null = null;
   configurations: Placed[];
   private start: LogIndex = 0;
   private startTerm: Term = 0;
@@ -27,6 +27,23 @@ export class Shadow {
   constructor(id: MemberId, founding: Configuration) {
     this.id = id;
     this.configurations = [{ index: 0, configuration: founding }];
+  }
+
+  /** Out of what this one holds, and `more` that it has written since: the first of another group. */
+  recoveredAs(id: MemberId, more: readonly Effects[]): Shadow {
+    const next = new Shadow(id, { voters: [id], outgoing: [], learners: [] });
+    next.term = this.term;
+    next.start = this.start;
+    next.startTerm = this.startTerm;
+    next.entries = [...this.entries];
+    for (const effects of more) next.persist(effects);
+    const configuration: Configuration = { voters: [id], outgoing: [], learners: [] };
+    next.term = Math.max(next.term, next.termAt(next.last) ?? 0) + 1;
+    next.vote = null;
+    next.configurations = [];
+    const payload = { type: 'configuration', configuration } as const;
+    next.append({ index: next.last + 1, term: next.term, payload });
+    return next;
   }
 
   get last(): LogIndex {

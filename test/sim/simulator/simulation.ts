@@ -12,11 +12,13 @@ import { Admin } from './admin.ts';
 import { Client, forgetHints } from './clients.ts';
 import { describeCall } from './describe.ts';
 import { Faults } from './faults.ts';
+import { Groups } from './groups.ts';
 import { firstClient, Network } from './network.ts';
-import { groupOf, Oracle } from './oracle.ts';
+import { groupOf, type Oracle } from './oracle.ts';
 import { type Life, LifeEnded, Place } from './place.ts';
 import type { Decision, Plan } from './plan.ts';
 import { watchCores } from './probe.ts';
+import { Recovery } from './recovery.ts';
 
 /** Runs all promise reactions and their reactions, now. Undocumented, and in every Node so far. */
 const runReactions = (process as unknown as { _tickCallback(): void })._tickCallback;
@@ -28,7 +30,8 @@ export class Simulation {
   readonly plan: Plan;
   readonly world: World;
   readonly network: Network;
-  readonly oracle: Oracle;
+  readonly groups: Groups;
+  readonly recovery: Recovery;
   readonly history: History;
   readonly places = new Map<number, Place>();
   readonly clients: readonly Client[];
@@ -56,17 +59,28 @@ export class Simulation {
     runOnClockOf(this.world);
     forgetHints();
     this.network = new Network(plan.shape, (what) => this.count(what));
-    this.oracle = new Oracle(() => this.current);
-    this.history = new History(() => this.world.now - this.begunAt);
+    this.groups = new Groups(() => this.current);
+    this.recovery = new Recovery(this);
+    this.history = new History(() => this.nowMs);
     const { clients } = plan.shape;
     this.clients = Array.from({ length: clients }, (_, at) => new Client(this, at + 1));
     this.admin = new Admin(this);
     this.faults = new Faults(this);
-    watchCores(this.oracle);
+    watchCores(this.groups);
+  }
+
+  /** Of the group that clients are to be served by. */
+  get oracle(): Oracle {
+    return this.groups.current;
+  }
+
+  /** Since the seed began. */
+  get nowMs(): number {
+    return this.world.now - this.begunAt;
   }
 
   get violation(): string | null {
-    return this.oracle.violation;
+    return this.groups.violation;
   }
 
   fail(what: string): void {
@@ -103,11 +117,11 @@ export class Simulation {
     return best?.place ?? null;
   }
 
-  /** Name of a member by its numeric id; another one once its storage was set back. */
-  serverOf(memberId: bigint): string {
+  /** Group and name of a member by numeric ids; another one once its storage was set back. */
+  serverOf(clusterId: bigint, memberId: bigint): string {
     let generations = 0;
     for (const { generation } of this.places.values()) generations += generation;
-    return `${memberId}/${generations}`;
+    return `${clusterId}/${memberId}/${generations}`;
   }
 
   /** Carries out the plan. False: a violation was found. */
@@ -163,7 +177,7 @@ export class Simulation {
       if (!life.ended && !(error instanceof LifeEnded))
         this.fail(`${life.name} threw ${String(error)}`);
     }
-    this.oracle.afterEvent(life);
+    this.groups.afterEvent(life);
     this.current = null;
   }
 
@@ -189,7 +203,7 @@ export class Simulation {
     timeoutMs: number,
   ): Promise<Uint8Array> {
     if (life.ended) return new Promise(() => {});
-    this.oracle.sends(life);
+    this.groups.sends(life);
     this.callsUnderWay += 1;
     return new Promise((resolve, reject) => {
       let isOver = false;
@@ -255,7 +269,7 @@ export class Simulation {
       handle(life, path, body).then(
         (answer) => {
           if (life.ended) return;
-          this.oracle.sends(life);
+          this.groups.sends(life);
           life.throughGate(() => {
             life.inFlight.delete(fail);
             back(() => ends.onAnswer(answer));
