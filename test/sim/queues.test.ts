@@ -183,4 +183,28 @@ describe('rows to delete', () => {
     await new Promise(setImmediate);
     expect(steps).toBe(2);
   });
+
+  it('are the last work of a member, which is told when they are gone: it may need its alarm now', async () => {
+    let left = 3;
+    const machine = {
+      compactionPending: () => left > 0,
+      clearPending: () => false,
+      compactStep: () => {
+        left -= 1;
+      },
+      saveProgress: () => {},
+    } as unknown as StateMachine;
+    const platform = {
+      yieldTurn: () => Promise.resolve(),
+      transaction: (work: () => void) => work(),
+    } as unknown as Platform;
+    const compactor = new Compactor(platform, machine, newCounters());
+    const told: boolean[] = [];
+    compactor.start(
+      () => true,
+      () => told.push(compactor.isRunning),
+    );
+    await new Promise(setImmediate);
+    expect(told).toEqual([false]);
+  });
 });

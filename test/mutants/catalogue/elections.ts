@@ -35,6 +35,7 @@ export const electionMutants: readonly Mutant[] = [
       find: 'state.vote = message.from;\n    state.hardStateChanged = true;',
       replace: 'state.vote = message.from;\n    HIT;',
       hint: tests('election'),
+      simulatedSeeds: 20,
     },
     {
       name: 'learner-refuses-vote',

@@ -203,6 +203,13 @@ export const placeMutants: readonly Mutant[] = [
       hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
     },
     {
+      name: 'router-forgets-members',
+      standsFor: 'a member that lags hides the living ones',
+      find: 'const before = confirmed ? [] : search.places;',
+      replace: 'const before: number[] = confirmed || HIT ? [] : [...search.places];',
+      hint: ['test/router/leader.test.ts'],
+    },
+    {
       name: 'router-retries-unknown',
       standsFor: 'rule 1: the router sends a write again whose outcome is unknown',
       find: 'if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;',

@@ -231,6 +231,14 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('queues'),
     },
     {
+      name: 'no-room-no-pause',
+      standsFor: 'a batch that the core has no room for is offered again at once',
+      find: 'if (this.refusedAt > 0 && uncommittedEntries >= this.refusedAt) return null;',
+      replace: 'HIT;',
+      hint: sim('queues', 'turn'),
+      simulatedSeeds: 20,
+    },
+    {
       name: 'queue-unbounded',
       standsFor: 'the queue of writes has no bound',
       find: 'if (this.queue.length >= queueMax || (this.queue.length > 0 && bytes > queueBytesMax))',
@@ -356,6 +364,13 @@ export const turnMutants: readonly Mutant[] = [
   ]),
 
   ...inFile('src/node-do/compactor.ts', [
+    {
+      name: 'compaction-ends-unseen',
+      standsFor: 'no repair alarm where a compaction ends after the last turn',
+      find: '.then(onEnd)',
+      replace: '.then(() => HIT || onEnd())',
+      hint: sim('queues'),
+    },
     {
       name: 'ended-life-compacts',
       standsFor: 'a life that has ended goes on deleting',

@@ -204,7 +204,7 @@ export class Faults {
     }
   }
 
-  private deploy({ code, spreadMs, places }: Blow & { readonly do: 'deploy' }): boolean {
+  private deploy({ code, spreadMs, places, downMs }: Blow & { readonly do: 'deploy' }): boolean {
     const { simulation } = this;
     if (code.protocol > simulation.newestCode.protocol) simulation.newestCode = code;
     for (const place of simulation.places.values()) {
@@ -215,7 +215,7 @@ export class Faults {
           simulation.oracle.areProtocolsApart = true;
         }
         place.code = code;
-        place.crash('deploy', { keeps: place.random.next() < 0.5, downMs: 0 });
+        place.crash('deploy', { keeps: place.random.next() < 0.5, downMs });
       });
     }
     return true;

@@ -117,6 +117,7 @@ export class Place {
     if (!life) return null;
     this.flush(life);
     life.superseded = true;
+    life.party = formerMachines + life.place.number;
     this.life = null;
     return life;
   }
@@ -207,6 +208,9 @@ export class Place {
   }
 }
 
+/** Parties of superseded lives are numbered from here. */
+const formerMachines = 50;
+
 /** One incarnation of the object in memory. */
 export class Life {
   readonly place: Place;
@@ -214,6 +218,8 @@ export class Life {
   readonly code: CodeVersion;
   readonly member: Member;
   superseded = false;
+  /** Who it is in the network: a machine that runs the object no more has links of its own. */
+  party: number;
   ended = false;
   /** Callers that wait for an answer of this life. */
   readonly inFlight = new Set<(error: Error) => void>();
@@ -226,6 +232,7 @@ export class Life {
     this.place = place;
     place.lives += 1;
     this.number = place.lives;
+    this.party = place.number;
     this.code = place.code;
     const { tuning } = simulation.plan.shape;
     this.member = new Member(platformOf(simulation, place, this), newCounters(), this.code, tuning);

@@ -85,6 +85,7 @@ export type Blow =
       readonly spreadMs: number;
       /** Null: all. */
       readonly places: readonly number[] | null;
+      readonly downMs: number;
     }
   | { readonly do: 'forgetHints'; readonly client: number }
   | { readonly do: 'wipe'; readonly place: number }
@@ -177,6 +178,8 @@ export function makePlan(seed: number): Plan {
     ...makeDroppedAlarms(more, shape),
     ...makeFarCode(more, shape),
     ...makeCatastrophe(more, shape),
+    ...makeRollback(more, shape),
+    ...makeLeftBehind(more, shape),
   ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
   decisions.sort((a, b) => a.at - b.at);
   return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
@@ -352,7 +355,7 @@ function makeBlow(random: Random, { clients, code }: Shape): Blow {
     case 7:
       return { do: 'clock', place, byMs: random.pick([-1_500, -100, 100, 1_500, 60_000]) };
     case 8:
-      return { do: 'deploy', code, spreadMs: random.pick([0, 1_000]), places: null };
+      return { do: 'deploy', code, spreadMs: random.pick([0, 1_000]), places: null, downMs: 0 };
     default:
       return { do: 'forgetHints', client: random.integer(1, clients) };
   }
@@ -397,6 +400,7 @@ function makeVersions(random: Random, { chaosMs }: Shape): Decision[] {
     code,
     spreadMs: random.pick([0, 2_000, 15_000]),
     places: null,
+    downMs: 0,
   });
   return [deploy(nextCode), ...(random.next() < 0.4 ? [deploy(firstCode)] : [])];
 }
@@ -417,7 +421,38 @@ function makeFarCode(random: Random, { chaosMs }: Shape): Decision[] {
     () => random.next() < 0.4,
   );
   const at = random.integer(1_000, chaosMs);
-  return [{ at, do: 'deploy', code: farCode, spreadMs: random.pick([0, 2_000]), places }];
+  const spreadMs = random.pick([0, 2_000]);
+  return [{ at, do: 'deploy', code: farCode, spreadMs, places, downMs: 0 }];
+}
+
+/** One place comes back with older code, and meets what was written in newer rules meanwhile. */
+function makeRollback(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 0.12) return [];
+  const at = random.integer(1_000, Math.floor(chaosMs / 2));
+  const places = [random.integer(1, 3)];
+  const all = { do: 'deploy', code: nextCode, spreadMs: 0, places: null, downMs: 0 } as const;
+  const downMs = random.pick([1_000, 4_000]);
+  const back = { do: 'deploy', code: firstCode, spreadMs: 0, places, downMs } as const;
+  return [
+    { at, ...all },
+    { at: at + random.pick([500, 2_000]), ...back },
+  ];
+}
+
+/**
+ * A follower runs on another machine from now on, and nobody has told the old one; just then the
+ * leader is cut off from everybody but that.
+ */
+function makeLeftBehind(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 0.4) return [];
+  return Array.from({ length: random.integer(1, 8) }, () => {
+    const at = random.integer(1_000, chaosMs);
+    const forMs = random.pick([1_000, 3_000]);
+    return [
+      { at, forMs, do: 'supersede' as const, place: random.integer(1, 3) },
+      { at, forMs, do: 'isolate' as const, place: 'leader' as const, fromClients: false },
+    ];
+  }).flat();
 }
 
 function makeCatastrophe(random: Random, { chaosMs }: Shape): Decision[] {

@@ -217,7 +217,7 @@ export class Simulation {
       const fail = (error: Error) => finish(() => reject(error));
       const timeout = this.world.schedule(timeoutMs, () => fail(new Error('timeout')));
       life.throughGate(() =>
-        this.send(life.place.number, to, path, body, {
+        this.send(life.party, to, path, body, {
           onAnswer: (answer) => finish(() => resolve(answer)),
           onError: fail,
         }),
