@@ -53,6 +53,8 @@ export const etcdErrors = {
     message: 'etcdserver: mvcc: required revision is a future revision',
   },
   LeaseNotFound: { code: NotFound, message: 'etcdserver: requested lease not found' },
+  LeaseExist: { code: GrpcCode.FailedPrecondition, message: 'etcdserver: lease already exists' },
+  LeaseTTLTooLarge: { code: OutOfRange, message: 'etcdserver: too large lease TTL' },
   NoSpace: { code: ResourceExhausted, message: 'etcdserver: mvcc: database space exceeded' },
   TooManyRequests: { code: ResourceExhausted, message: 'etcdserver: too many requests' },
   /** Ours: the answer would be larger than `maxReplyBytes`; ask with a limit and page on. */

@@ -11,14 +11,18 @@ import {
   CompactionResponseSchema,
   type DeleteRangeRequest,
   type DeleteRangeResponse,
+  type LeaseGrantResponse,
+  type LeaseRevokeResponse,
   type PutRequest,
   type PutResponse,
   type TxnRequest,
   type TxnResponse,
 } from '../api/gen/rpc_pb.js';
 import { maxRequestBytes } from '../api/limits.ts';
+import { type DecodedBatch, leaseRulesVersion } from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { startCompaction } from './compaction.ts';
+import { expireLease, grantLease, type LeaseExpired, revokeLease } from './lease-commands.ts';
 import { applyPuts, plainPut } from './puts.ts';
 import { countKeys, drain } from './range.ts';
 import { header, ReplyBudget } from './reply.ts';
@@ -30,22 +34,26 @@ export type CommandResponse =
   | { readonly case: 'put'; readonly value: PutResponse }
   | { readonly case: 'deleteRange'; readonly value: DeleteRangeResponse }
   | { readonly case: 'txn'; readonly value: TxnResponse }
-  | { readonly case: 'compact'; readonly value: CompactionResponse };
+  | { readonly case: 'compact'; readonly value: CompactionResponse }
+  | { readonly case: 'leaseGrant'; readonly value: LeaseGrantResponse }
+  | { readonly case: 'leaseRevoke'; readonly value: LeaseRevokeResponse }
+  | { readonly case: 'leaseExpire'; readonly value: LeaseExpired };
 
 export type CommandResult = Outcome<CommandResponse>;
 /** A Command wraps a request of at most maxRequestBytes in a tag and a length. */
 const commandBytesMax = maxRequestBytes + 64;
 
-/** `encoded`: Command messages. One result each. */
-export function applyCommands(store: Store, encoded: readonly Uint8Array[]): CommandResult[] {
+/** `index`: of the entry in the log. Its commands are Command messages; one result each. */
+export function applyCommands(store: Store, batch: DecodedBatch, index: number): CommandResult[] {
   const { limits } = store;
+  const knowsLeases = batch.rulesVersion >= leaseRulesVersion;
   const entry: EntryBudget = {
     changesLeft: limits.changes,
     replyBytesLeft: limits.entryReplyBytes,
     visitsLeft: limits.visits,
   };
   const results: CommandResult[] = [];
-  const commands = encoded.map(decodeCommand);
+  const commands = batch.commands.map(decodeCommand);
   for (let at = 0; at < commands.length; ) {
     const puts = plainPuts(commands, at);
     if (puts.length > 1) {
@@ -55,14 +63,22 @@ export function applyCommands(store: Store, encoded: readonly Uint8Array[]): Com
       at += puts.length;
     } else {
       const command = commands[at] as Outcome<Command>;
-      results.push(command.ok ? applyOne(store, command.response, entry) : command);
+      const refused = command.ok && !knowsLeases && isOfLeases(command.response);
+      if (!command.ok) results.push(command);
+      else if (refused) results.push(failure('NotCapable'));
+      else results.push(applyOne(store, command.response, entry, index));
       at += 1;
     }
   }
   return results;
 }
 
-function applyOne(store: Store, command: Command, entry: EntryBudget): CommandResult {
+function applyOne(
+  store: Store,
+  command: Command,
+  entry: EntryBudget,
+  index: number,
+): CommandResult {
   const { op } = command;
   switch (op.case) {
     case 'put':
@@ -73,10 +89,20 @@ function applyOne(store: Store, command: Command, entry: EntryBudget): CommandRe
       return tagged('txn', checkedTxn(op.value) ?? txn(store, op.value, entry));
     case 'compact':
       return tagged('compact', compact(store, op.value));
+    case 'leaseGrant':
+      return tagged('leaseGrant', grantLease(store, op.value, index));
+    case 'leaseRevoke':
+      return tagged('leaseRevoke', revokeLease(store, op.value, entry, index));
+    case 'leaseExpire':
+      return tagged('leaseExpire', expireLease(store, op.value, entry, index));
     default:
       op satisfies { case: undefined };
       return failure('NotCapable');
   }
+}
+
+function isOfLeases({ op }: Command): boolean {
+  return op.case === 'leaseGrant' || op.case === 'leaseRevoke' || op.case === 'leaseExpire';
 }
 
 function put(store: Store, request: PutRequest, entry: EntryBudget): Outcome<PutResponse> {

@@ -9,7 +9,10 @@ import { EntryBatchSchema } from '../api/gen/command_pb.js';
  * Version of everything that decides what an entry does to the state: semantics, limits, order.
  * Raise it when the same entry would have another effect or answer.
  */
-export const currentRulesVersion = 1; // below 128: one byte of a batch
+export const currentRulesVersion = 2; // below 128: one byte of a batch
+
+/** The first rules that know leases. Before them the commands of leases are unknown ones. */
+export const leaseRulesVersion = 2;
 
 const rulesVersionTag = 0x08;
 const commandTag = 0x12;

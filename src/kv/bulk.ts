@@ -3,16 +3,14 @@
  * A statement's text depends on how many rows it takes, so the numbers are few and fixed.
  */
 import type { SqlValue } from './sql.ts';
-import { perSet, type SetQuery, type SetSql } from './table-sets.ts';
+import { perSet, type SetQuery, type SetSql, type SetTables } from './table-sets.ts';
 
 /** Rows of one statement. The platform binds 100 parameters at most; an index row has six. */
 const chunkSizes = [16, 8, 4, 2, 1] as const;
 
 export type BulkQuery = ReadonlyMap<number, SetQuery>;
 
-export function perChunk(
-  text: (rows: number, tables: { readonly index: string; readonly data: string }) => string,
-): BulkQuery {
+export function perChunk(text: (rows: number, tables: SetTables) => string): BulkQuery {
   return new Map(chunkSizes.map((size) => [size, perSet((tables) => text(size, tables))]));
 }
 

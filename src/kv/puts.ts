@@ -7,6 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import { checkPut } from '../api/checks.ts';
 import type { Command } from '../api/gen/command_pb.js';
 import { type PutRequest, type PutResponse, PutResponseSchema } from '../api/gen/rpc_pb.js';
+import { type Attachment, detachAll } from './attachments.ts';
 import { inChunks, list, perChunk, queryFor, runInChunks } from './bulk.ts';
 import { header } from './reply.ts';
 import type { SqlValue } from './sql.ts';
@@ -15,7 +16,7 @@ import { changesFault, type EntryBudget } from './write.ts';
 
 const selectNewest = perChunk(
   (rows, { index }) => `
-  SELECT k.column1, i.created, i.version
+  SELECT k.column1, i.created, i.version, i.lease
   FROM (VALUES ${list(rows, (at) => `(${at}, ?)`)}) AS k
   JOIN ${index} AS i ON i.key = k.column2
     AND i.rev = (SELECT max(rev) FROM ${index} WHERE key = k.column2)`,
@@ -42,6 +43,13 @@ interface Newest {
   version: number;
 }
 
+interface NewestVersions {
+  /** By `keyText`. */
+  readonly byKey: Map<string, Newest>;
+  /** Of the keys that have a lease. */
+  readonly attached: readonly Attachment[];
+}
+
 export function applyPuts(
   store: Store,
   requests: readonly PutRequest[],
@@ -49,7 +57,7 @@ export function applyPuts(
 ): Outcome<PutResponse>[] {
   const allowed = requests.slice(0, entry.changesLeft);
   entry.changesLeft -= allowed.length;
-  const newest = readNewest(store, allowed);
+  const { byKey: newest, attached } = readNewest(store, allowed);
   const index: SqlValue[][] = [];
   const data: SqlValue[][] = [];
   const outcomes: Outcome<PutResponse>[] = [];
@@ -72,22 +80,25 @@ export function applyPuts(
   }
   runInChunks(store.sql, insertIndex, index);
   runInChunks(store.sql, insertData, data);
+  if (attached.length > 0) detachAll(store.sql, attached);
   for (let at = allowed.length; at < requests.length; at += 1)
     outcomes.push(failure(changesFault(store, entry)));
   return outcomes;
 }
 
-function readNewest(store: Store, requests: readonly PutRequest[]): Map<string, Newest> {
+function readNewest(store: Store, requests: readonly PutRequest[]): NewestVersions {
   const keys = new Map(requests.map(({ key }) => [keyText(key), key]));
-  const newest = new Map<string, Newest>();
+  const byKey = new Map<string, Newest>();
+  const attached: Attachment[] = [];
   inChunks([...keys], (chunk, size) => {
     const rows = store.sql.all(queryFor(selectNewest, size), ...chunk.map(([, key]) => key));
-    for (const [at, created, version] of rows as number[][]) {
-      const name = chunk[at as number]?.[0] as string;
-      newest.set(name, { created: created as number, version: version as number });
+    for (const [at, created, version, lease] of rows) {
+      const [name, key] = chunk[at as number] as [string, Uint8Array];
+      byKey.set(name, { created: created as number, version: version as number });
+      if (lease !== '') attached.push({ lease: lease as string, key });
     }
   });
-  return newest;
+  return { byKey, attached };
 }
 
 /** A key as text, one character a byte, to look it up in a Map. */

@@ -3,8 +3,14 @@
  *
  * kv_index holds one row per key and revision, newest first, so that "this key at that revision"
  * is one seek; kv_data holds keys and values by revision, so that history can be replayed in order.
- * A put writes one row into each and nothing else. Version 0 (index) and value NULL (data) mark a
+ * A put without a lease writes one row into each and nothing else. Version 0 (index) and value NULL (data) mark a
  * tombstone. A lease is its int64 as decimal text, '' for none: it never becomes a JS number.
+ *
+ * kv_lease holds one row a lease: `granted` is the log index of its grant, `ttl` in seconds. `ended` is
+ * the log index from which on it exists for nobody while keys of it are left (as a TTL of 0 says of
+ * a lease that came with a snapshot), and `gone` that from which on it is not there at all; such a row
+ * stays only for an open snapshot. kv_lease_key has a row for each key that is attached to a lease,
+ * and may have others: kv_index tells which count.
  *
  * When one transaction writes a key twice, kv_index keeps the last write of the revision only;
  * kv_data keeps both, told apart by `sub`, the position inside the revision.
@@ -13,9 +19,9 @@ import type { Sql } from './sql.ts';
 import { type SetNumber, tableSets } from './table-sets.ts';
 
 /** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
-const schemaVersion = 1;
+const schemaVersion = 2;
 
-const setTables = tableSets.flatMap(({ index, data }) => [
+const keyTables = tableSets.flatMap(({ index, data }) => [
   `CREATE TABLE ${index} (
     key BLOB NOT NULL, rev INTEGER NOT NULL, sub INTEGER NOT NULL,
     created INTEGER NOT NULL, version INTEGER NOT NULL, lease TEXT NOT NULL,
@@ -27,8 +33,22 @@ const setTables = tableSets.flatMap(({ index, data }) => [
   ) WITHOUT ROWID`,
 ]);
 
+/** Since schema version 2. An upgrade that was cut short begins again, so each may be there. */
+const leaseTables = tableSets.flatMap(({ lease, leaseKey }) => [
+  `CREATE TABLE IF NOT EXISTS ${lease} (
+    id TEXT NOT NULL, granted INTEGER NOT NULL, ttl INTEGER NOT NULL,
+    ended INTEGER, gone INTEGER, PRIMARY KEY (id, granted)
+  ) WITHOUT ROWID`,
+  // Only leases that an open snapshot still sees have a row in it.
+  `CREATE INDEX IF NOT EXISTS ${lease}_gone ON ${lease} (gone) WHERE gone IS NOT NULL`,
+  `CREATE TABLE IF NOT EXISTS ${leaseKey} (
+    lease TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (lease, key)
+  ) WITHOUT ROWID`,
+]);
+
 const tables = [
-  ...setTables,
+  ...keyTables,
+  ...leaseTables,
   `CREATE TABLE kv_meta (
     id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
     applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
@@ -82,11 +102,18 @@ export function createTables(sql: Sql): void {
   sql.run(insertMeta, schemaVersion);
 }
 
+/** The version is written last: until then an older life finds what it knows. */
+function upgrade(sql: Sql): void {
+  for (const table of leaseTables) sql.run(table);
+  sql.run('UPDATE kv_meta SET schema = ?', schemaVersion);
+}
+
 /** Forgets the whole state. */
 export function dropTables(sql: Sql): void {
   for (const table of tables) {
-    const name = /^CREATE TABLE (\w+)/.exec(table)?.[1];
-    if (name) sql.run(`DROP TABLE ${name}`);
+    const name = /^CREATE TABLE (?:IF NOT EXISTS )?(\w+)/.exec(table)?.[1];
+    // Storage of an older schema has fewer.
+    if (name) sql.run(`DROP TABLE IF EXISTS ${name}`);
   }
 }
 
@@ -95,12 +122,13 @@ export interface Stored {
   readonly activeSet: SetNumber;
 }
 
-/** Throws when the tables are of a version that this code does not know. */
+/** Brings older tables up to date. Throws when they are of a version that this code does not know. */
 export function loadStored(sql: Sql): Stored {
   const row = sql.first(selectMeta);
   if (!row) throw new Error('kv: the state machine was never created here');
   const [schema, activeSet, ...rest] = row as number[];
-  if (schema !== schemaVersion) {
+  if (schema === 1) upgrade(sql);
+  else if (schema !== schemaVersion) {
     throw new Error(`kv: storage has schema ${schema}, this code knows ${schemaVersion}`);
   }
   const [rules, applied, revision, compacted, purged, scanRev, scanSub] = rest;

@@ -65,6 +65,7 @@ export class SnapshotSource {
     this.store.sql.common.run(deleteSnapshot);
     this.meta = null;
     this.header = null;
+    this.store.leases.snapshotIndex = null;
   }
 
   read(id: string, cursor: string, maxBytes: number): Chunk | null {
@@ -99,6 +100,7 @@ export class SnapshotSource {
       appliedIndex: Number(header.appliedIndex),
       revision: Number(header.revision),
     };
+    this.store.leases.snapshotIndex = this.meta.appliedIndex;
     return this.meta;
   }
 }

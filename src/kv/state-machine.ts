@@ -9,9 +9,11 @@
 import { checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
 import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../api/gen/rpc_pb.js';
 import { applyCommands, type CommandResult } from './apply.ts';
+import { attachedKeys } from './attachments.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
 import { compactionPending, compactStep } from './compaction.ts';
 import { logicalHash } from './hash.ts';
+import { type Lease, type LeaseChanges, Leases } from './leases.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
 import { header, ReplyBudget } from './reply.ts';
@@ -30,6 +32,7 @@ import { SetSql } from './table-sets.ts';
 import { checkPath, decide, executeRead } from './txn.ts';
 
 export type { CommandResponse, CommandResult } from './apply.ts';
+export type { Lease, LeaseChanges } from './leases.ts';
 export type RangeResult = Outcome<RangeResponse>;
 export type TxnResult = Outcome<TxnResponse>;
 
@@ -75,8 +78,10 @@ export class StateMachine {
     rulesVersion = currentRulesVersion,
   ): StateMachine {
     const { progress, activeSet } = loadStored(sql);
+    const setSql = new SetSql(sql, activeSet);
     const store = {
-      sql: new SetSql(sql, activeSet),
+      sql: setSql,
+      leases: new Leases(setSql),
       progress,
       limits: { ...defaultLimits, ...limits },
     };
@@ -112,10 +117,11 @@ export class StateMachine {
     }
     let results: readonly CommandResult[] = [];
     if (data.length > 0) {
-      const { rulesVersion, commands } = decodeBatch(data);
+      const batch = decodeBatch(data);
+      const { rulesVersion } = batch;
       if (rulesVersion < 1 || rulesVersion > this.newestRules)
         return { ok: false, unknownVersion: rulesVersion };
-      results = applyCommands(this.store, commands);
+      results = applyCommands(this.store, batch, index);
       progress.rulesVersion = rulesVersion;
     }
     progress.appliedIndex = index;
@@ -164,21 +170,55 @@ export class StateMachine {
     return outcome;
   }
 
+  /** null: it is not there. */
+  lease(id: bigint): Lease | null {
+    return this.store.leases.find(id);
+  }
+
+  /** Every lease is on one page: `after` is the last id of the page before, null for the first. */
+  leasePage(after: bigint | null, limit: number): Lease[] {
+    return this.store.leases.page(after, limit);
+  }
+
+  /**
+   * The keys that are attached to it, in their order; all of them in memory. Yields between pages, and
+   * a page is of the moment at which it is read.
+   */
+  *leaseKeys(id: bigint): Generator<void, Uint8Array[]> {
+    const keys: Uint8Array[] = [];
+    let isFirst = true;
+    for (const page of attachedKeys(this.store.sql, id.toString())) {
+      if (!isFirst) yield;
+      isFirst = false;
+      for (const key of page) keys.push(key);
+    }
+    return keys;
+  }
+
+  /** What has become of the leases since the last call in this life; of the lives before nothing. */
+  takeLeaseChanges(): LeaseChanges {
+    return this.store.leases.takeChanges();
+  }
+
   /** The same on members that hold the same logical state: see hash.ts. Yields between pages. */
   logicalHash(): Generator<void, string> {
     return logicalHash(this.store);
   }
 
   /**
-   * Whether versions below the compact revision are on disk and may go: not while a snapshot is open.
+   * Whether rows that nobody reads any more may go: versions below the compact revision, and leases
+   * that only a snapshot still needed. Not while a snapshot is open.
    */
   compactionPending(): boolean {
-    return this.source.open === null && compactionPending(this.store.progress);
+    const { leases, progress } = this.store;
+    return this.source.open === null && (compactionPending(progress) || leases.sweepPending);
   }
 
   /** Deletes up to about `maxRows` rows; returns how many. Then call `saveProgress`. */
   compactStep(maxRows: number): number {
-    return this.compactionPending() ? compactStep(this.store, maxRows) : 0;
+    if (!this.compactionPending()) return 0;
+    const { leases } = this.store;
+    return leases.sweepPending ? leases.sweep(maxRows) : compactStep(this.store, maxRows);
   }
 
   /** The one that is open here, also if an earlier life opened it. */
@@ -242,6 +282,7 @@ export class StateMachine {
   install(): void {
     this.source.end();
     Object.assign(this.store.progress, this.reception.install());
+    this.store.leases.installed();
     this.saved = { ...this.store.progress };
   }
 

@@ -1,9 +1,10 @@
 /**
  * What the parts of the state machine share: the database, its progress in memory, the limits, and
- * the one place where it will be asked whether a lease exists.
+ * the leases.
  */
 import type { EtcdErrorName } from '../api/errors.ts';
 import { maxChangesPerEntry, maxReplyBytes, maxVisitsPerEntry } from '../api/limits.ts';
+import type { Leases } from './leases.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
 import type { SetSql } from './table-sets.ts';
@@ -37,6 +38,7 @@ export interface Store {
   readonly sql: SetSql;
   readonly progress: Progress;
   readonly limits: Limits;
+  readonly leases: Leases;
 }
 
 export type Outcome<T> =
@@ -48,9 +50,4 @@ export function failure(error: EtcdErrorName): {
   readonly error: EtcdErrorName;
 } {
   return { ok: false, error };
-}
-
-/** Leases come later; until then none exists, so that a put with any non-zero lease is refused. */
-export function leaseExists(_store: Store, _id: bigint): boolean {
-  return false;
 }

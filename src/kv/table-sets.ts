@@ -1,5 +1,5 @@
 /**
- * Two sets of the tables that hold keys. The active one is what everything reads and applies to; the
+ * Two sets of the tables that hold keys and leases. The active one is what everything reads and applies to; the
  * other one is filled by a snapshot that is being received, and emptied when it is of no use. Which
  * is active stands in kv_meta, so that one row switches all of it.
  *
@@ -10,14 +10,16 @@ import type { Row, Sql, SqlValue } from './sql.ts';
 
 export type SetNumber = 0 | 1;
 
-interface SetTables {
+export interface SetTables {
   readonly index: string;
   readonly data: string;
+  readonly lease: string;
+  readonly leaseKey: string;
 }
 
 export const tableSets: readonly [SetTables, SetTables] = [
-  { index: 'kv_index', data: 'kv_data' },
-  { index: 'kv_index_1', data: 'kv_data_1' },
+  { index: 'kv_index', data: 'kv_data', lease: 'kv_lease', leaseKey: 'kv_lease_key' },
+  { index: 'kv_index_1', data: 'kv_data_1', lease: 'kv_lease_1', leaseKey: 'kv_lease_key_1' },
 ];
 
 /** The text for each set. */

@@ -1,9 +1,10 @@
 /**
  * One change in the making: the rows of the next revision, written as its operations run.
  *
- * Every row it writes carries the new revision and no older row is touched, so a change that cannot
- * be finished is taken back by deleting exactly its rows (`undo`). It becomes visible when the
- * state machine raises the revision, which happens in the same turn and SQL transaction.
+ * Every version it writes carries the new revision and no older one is touched, so a change that
+ * cannot be finished is taken back by deleting exactly its rows (`undo`) and attaching again what it has
+ * detached from leases. It becomes visible when the state machine raises the revision, which
+ * happens in the same turn and SQL transaction.
  */
 import { create } from '@bufbuild/protobuf';
 import type { KeyValue } from '../api/gen/mvcc_pb.js';
@@ -15,10 +16,13 @@ import {
   type PutResponse,
   PutResponseSchema,
 } from '../api/gen/rpc_pb.js';
+import { type Attachment, attach, detach } from './attachments.ts';
 import { boundsOf } from './bounds.ts';
+import { list, perChunk, runInChunks } from './bulk.ts';
 import { header, keyValue, type ReplyBudget } from './reply.ts';
 import { type LiveVersion, readLive, readValue, Scan } from './scan.ts';
-import { failure, leaseExists, type Outcome, type Store } from './store.ts';
+import type { SqlValue } from './sql.ts';
+import { failure, type Outcome, type Store } from './store.ts';
 import { perSet } from './table-sets.ts';
 
 const selectNewest = perSet(
@@ -30,6 +34,12 @@ const replaceIndex = perSet(({ index }) => `REPLACE INTO ${index} VALUES (?, ?, 
 // An empty blob may be bound as NULL, which in kv_data means a tombstone.
 const insertValue = perSet(({ data }) => `INSERT INTO ${data} VALUES (?, ?, ?, coalesce(?, x''))`);
 const insertTombstone = perSet(({ data }) => `INSERT INTO ${data} VALUES (?, ?, ?, NULL)`);
+const insertTombstoneIndex = perChunk(
+  (rows, { index }) => `INSERT INTO ${index} VALUES ${list(rows, () => "(?, ?, ?, 0, 0, '')")}`,
+);
+const insertTombstones = perChunk(
+  (rows, { data }) => `INSERT INTO ${data} VALUES ${list(rows, () => '(?, ?, ?, NULL)')}`,
+);
 const undoIndex = perSet(({ index }) => `DELETE FROM ${index} WHERE key = ? AND rev = ?`);
 const undoData = perSet(({ data }) => `DELETE FROM ${data} WHERE rev = ?`);
 
@@ -52,6 +62,8 @@ export class Change {
   private written = 0;
   /** Keys written so far, for `undo`; null when the caller can do without it. */
   private readonly undoable: Uint8Array[] | null;
+  /** What it has detached from leases so far, for `undo`. */
+  private readonly detached: Attachment[] = [];
 
   constructor(store: Store, entry: EntryBudget, reply: ReplyBudget, undoable: boolean) {
     this.store = store;
@@ -102,6 +114,7 @@ export class Change {
     const sub = this.nextSub(key);
     sql.run(write, key, this.rev, sub, created, version + 1, lease);
     sql.run(insertValue, this.rev, sub, key, value);
+    this.moveKey(key, version > 0 ? (newest?.[4] as string) : '', lease);
     const response = create(PutResponseSchema, { header: header(this.rev) });
     if (prevKv) response.prevKv = prevKv;
     return { ok: true, response };
@@ -124,12 +137,13 @@ export class Change {
       }
     }
     let deleted = 0;
-    for (const { key, rev } of this.live(request, false)) {
+    for (const { key, rev, lease } of this.live(request, false)) {
       if (this.entry.changesLeft < 1) return failure('TooManyChanges');
       const write = rev === this.rev ? replaceIndex : insertIndex;
       const sub = this.nextSub(key);
       this.store.sql.run(write, key, this.rev, sub, 0, 0, '');
       this.store.sql.run(insertTombstone, this.rev, sub, key);
+      this.moveKey(key, lease, '');
       deleted += 1;
     }
     const response = create(DeleteRangeResponseSchema, {
@@ -140,12 +154,29 @@ export class Change {
     return { ok: true, response };
   }
 
+  /**
+   * Deletes keys that are known to exist, of a lease whose rows of attachments the caller deletes. At
+   * most as many as the entry still may change, each once.
+   */
+  deleteKeys(keys: readonly Uint8Array[]): void {
+    const { sql } = this.store;
+    const rows = keys.map((key) => [key, this.rev, this.nextSub(key)]);
+    runInChunks(sql, insertTombstoneIndex, rows);
+    runInChunks(
+      sql,
+      insertTombstones,
+      rows.map(([key, rev, sub]) => [rev, sub, key] as SqlValue[]),
+    );
+  }
+
   /** Takes back every row written so far. The change must not be used afterwards. */
   undo(): void {
     if (this.written === 0) return;
     if (!this.undoable) throw new Error('kv: a change that cannot be undone has failed');
     for (const key of this.undoable) this.store.sql.run(undoIndex, key, this.rev);
     this.store.sql.run(undoData, this.rev);
+    // What it has attached itself may stay: the versions tell that it does not count.
+    for (const attachment of this.detached) attach(this.store.sql, attachment);
     this.entry.changesLeft += this.written;
     this.written = 0;
   }
@@ -162,6 +193,16 @@ export class Change {
     while (!scan.done) {
       yield* withValues ? scan.valuePage(Number.POSITIVE_INFINITY) : scan.indexPage();
     }
+  }
+
+  private moveKey(key: Uint8Array, from: string, to: string): void {
+    if (from === to) return;
+    const { sql } = this.store;
+    if (from !== '') {
+      detach(sql, { lease: from, key });
+      this.detached.push({ lease: from, key });
+    }
+    if (to !== '') attach(sql, { lease: to, key });
   }
 
   private nextSub(key: Uint8Array): number {
@@ -184,7 +225,9 @@ export function changesFault(
 
 /** Any non-zero lease, a negative one too, must exist. */
 export function checkLease(store: Store, { lease }: PutRequest): 'LeaseNotFound' | null {
-  return lease === 0n || leaseExists(store, lease) ? null : 'LeaseNotFound';
+  if (lease === 0n) return null;
+  // One that is ending (ttl 0) exists for nobody.
+  return (store.leases.find(lease)?.ttl ?? 0) > 0 ? null : 'LeaseNotFound';
 }
 
 function leaseText(lease: bigint): string {

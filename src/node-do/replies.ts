@@ -5,6 +5,8 @@ import { type MemberReply, MemberReplySchema, type RedirectSchema } from '../api
 import {
   CompactionResponseSchema,
   DeleteRangeResponseSchema,
+  LeaseGrantResponseSchema,
+  LeaseRevokeResponseSchema,
   PutResponseSchema,
   type RangeResponse,
   RangeResponseSchema,
@@ -32,6 +34,8 @@ export class Replies {
   }
 
   command(response: CommandResponse): MemberReply {
+    // The leader's own command: no client waits for it.
+    if (response.case === 'leaseExpire') return reply(new Uint8Array());
     this.fill(response.value);
     switch (response.case) {
       case 'put':
@@ -42,6 +46,10 @@ export class Replies {
         return reply(toBinary(TxnResponseSchema, response.value));
       case 'compact':
         return reply(toBinary(CompactionResponseSchema, response.value));
+      case 'leaseGrant':
+        return reply(toBinary(LeaseGrantResponseSchema, response.value));
+      case 'leaseRevoke':
+        return reply(toBinary(LeaseRevokeResponseSchema, response.value));
     }
   }
 

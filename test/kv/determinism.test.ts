@@ -166,8 +166,8 @@ describe('storage', () => {
 
   test('of a newer schema is refused by name', () => {
     const { sql } = member();
-    sql.run('UPDATE kv_meta SET schema = 2');
-    expect(() => StateMachine.open(sql)).toThrow(/schema 2.*knows 1/);
+    sql.run('UPDATE kv_meta SET schema = 3');
+    expect(() => StateMachine.open(sql)).toThrow(/schema 3.*knows 2/);
   });
 
   test('holds leases as text and opens with all that was saved', () => {

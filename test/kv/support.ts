@@ -142,7 +142,7 @@ export class Machine {
 
   /** Every row of every table, as text. */
   dump(): string[] {
-    const sets = tableSets.flatMap(({ index, data }) => [index, data]);
+    const sets = tableSets.flatMap((tables) => Object.values(tables));
     const tables = [...sets, 'kv_meta', 'kv_snapshot', 'kv_reception'];
     return tables.flatMap((table) =>
       this.sql.all(`SELECT * FROM ${table}`).map((row) => `${table} ${row.join(' ')}`),

@@ -4,6 +4,8 @@ import type { MemberReply } from '../../../src/api/gen/member_pb.js';
 import {
   CompactionResponseSchema,
   DeleteRangeResponseSchema,
+  LeaseGrantResponseSchema,
+  LeaseRevokeResponseSchema,
   PutResponseSchema,
   RangeResponseSchema,
   ResponseHeaderSchema,
@@ -54,6 +56,12 @@ function encode(response: CommandResponse): Uint8Array {
       return toBinary(TxnResponseSchema, response.value);
     case 'compact':
       return toBinary(CompactionResponseSchema, response.value);
+    case 'leaseGrant':
+      return toBinary(LeaseGrantResponseSchema, response.value);
+    case 'leaseRevoke':
+      return toBinary(LeaseRevokeResponseSchema, response.value);
+    case 'leaseExpire':
+      return new Uint8Array();
     default:
       return response satisfies never;
   }

@@ -1,0 +1,144 @@
+/**
+ * The leases of the replicated state: their rows, and what has become of them since the host last asked.
+ *
+ * No clock is here: that a lease has run out is what an entry says. While a snapshot is open, the row
+ * of a lease that it sees stays with the log index at which the lease went, so that opening one copies
+ * nothing; afterwards such rows go in bounded steps.
+ */
+import type { SqlValue } from './sql.ts';
+import { perSet, type SetSql } from './table-sets.ts';
+
+export interface Lease {
+  readonly id: bigint;
+  /** Seconds, at least 2; 0: it is ending. It exists for nobody, and keys of it are left. */
+  readonly ttl: number;
+  /** Log index of the entry that granted it. An id may be granted again after its lease has ended. */
+  readonly grant: number;
+}
+
+/** In the order in which the host acts on them: first `reset`, then `ended`, then `granted`. */
+export interface LeaseChanges {
+  /** A snapshot was installed: what was known of leases before counts for nothing. */
+  readonly reset: boolean;
+  /** Gone. */
+  readonly ended: readonly Lease[];
+  /** Granted, or begun to end (ttl 0) with keys left, and not gone since. One for an id. */
+  readonly granted: readonly Lease[];
+}
+
+const columns = 'id, granted, iif(ended IS NULL, ttl, 0)';
+const insertLease = perSet(({ lease }) => `INSERT INTO ${lease} VALUES (?, ?, ?, NULL, NULL)`);
+const selectLease = perSet(
+  ({ lease }) => `SELECT ${columns} FROM ${lease} WHERE id = ? AND gone IS NULL`,
+);
+const selectPage = perSet(
+  ({ lease }) =>
+    `SELECT ${columns} FROM ${lease} WHERE id > ? AND gone IS NULL ORDER BY id LIMIT ?`,
+);
+const setEnded = perSet(
+  ({ lease }) => `UPDATE ${lease} SET ended = ? WHERE id = ? AND granted = ? AND ended IS NULL`,
+);
+const setGone = perSet(
+  ({ lease }) =>
+    `UPDATE ${lease} SET ended = ifnull(ended, ?1), gone = ?1 WHERE id = ?2 AND granted = ?3`,
+);
+const deleteLease = perSet(({ lease }) => `DELETE FROM ${lease} WHERE id = ? AND granted = ?`);
+const findGone = perSet(({ lease }) => `SELECT 1 FROM ${lease} WHERE gone IS NOT NULL LIMIT 1`);
+const deleteGone = perSet(
+  ({ lease }) => `
+  DELETE FROM ${lease} WHERE (id, granted) IN (
+    SELECT id, granted FROM ${lease} WHERE gone IS NOT NULL LIMIT ?) RETURNING 1`,
+);
+
+export class Leases {
+  /** The log index at which the open snapshot was fixed; null: none is open. */
+  snapshotIndex: number | null = null;
+  private readonly sql: SetSql;
+  private goneLeft: boolean;
+  private readonly granted = new Map<bigint, Lease>();
+  private ended: Lease[] = [];
+  private reset = false;
+  private changes = 0;
+
+  constructor(sql: SetSql) {
+    this.sql = sql;
+    this.goneLeft = sql.first(findGone) !== undefined;
+  }
+
+  /** Rises with every change, so that a reader in pages can tell that it has seen two states. */
+  get changeCount(): number {
+    return this.changes;
+  }
+
+  find(id: bigint): Lease | null {
+    const row = this.sql.first(selectLease, id.toString());
+    return row ? leaseOf(row) : null;
+  }
+
+  /** In the order of their decimal texts. */
+  page(after: bigint | null, limit: number): Lease[] {
+    return this.sql.all(selectPage, after?.toString() ?? '', limit).map(leaseOf);
+  }
+
+  grant(lease: Lease): void {
+    this.sql.run(insertLease, lease.id.toString(), lease.grant, lease.ttl);
+    this.note(lease);
+  }
+
+  /** From the entry at `index` on it exists for nobody, but keys of it are left. */
+  beginEnd({ id, grant }: Lease, index: number): void {
+    this.sql.run(setEnded, index, id.toString(), grant);
+    this.note({ id, grant, ttl: 0 });
+  }
+
+  /** From the entry at `index` on it is not there. */
+  end(lease: Lease, index: number): void {
+    const { id, grant } = lease;
+    const isSeen = this.snapshotIndex !== null && grant <= this.snapshotIndex;
+    if (isSeen) this.sql.run(setGone, index, id.toString(), grant);
+    else this.sql.run(deleteLease, id.toString(), grant);
+    this.goneLeft ||= isSeen;
+    this.granted.delete(id);
+    this.ended.push(lease);
+    this.changes += 1;
+  }
+
+  takeChanges(): LeaseChanges {
+    const { granted, ended, reset } = this;
+    const changes = { reset, ended, granted: [...granted.values()] };
+    granted.clear();
+    this.ended = [];
+    this.reset = false;
+    return changes;
+  }
+
+  /** Everything is another state from now on. */
+  installed(): void {
+    this.takeChanges();
+    this.reset = true;
+    this.goneLeft = false;
+    this.changes += 1;
+  }
+
+  /** Whether there are rows that only a snapshot needed which is closed. */
+  get sweepPending(): boolean {
+    return this.goneLeft && this.snapshotIndex === null;
+  }
+
+  /** Deletes at most `rowsMax` of them; returns how many. */
+  sweep(rowsMax: number): number {
+    if (!this.sweepPending) return 0;
+    const { length } = this.sql.all(deleteGone, rowsMax);
+    this.goneLeft = length === rowsMax;
+    return length;
+  }
+
+  private note(lease: Lease): void {
+    this.granted.set(lease.id, lease);
+    this.changes += 1;
+  }
+}
+
+function leaseOf([id, grant, ttl]: readonly SqlValue[]): Lease {
+  return { id: BigInt(id as string), grant: grant as number, ttl: ttl as number };
+}
