@@ -4,6 +4,7 @@
  */
 import { quorumValue } from './configuration.ts';
 import { becomeFollower } from './election.ts';
+import type { Progress } from './progress.ts';
 import { configurationOf, type Leader, type State } from './state.ts';
 
 export function needsQuorum(state: State, role: Leader): boolean {
@@ -19,6 +20,17 @@ export function quorumDeadline(state: State, role: Leader): number | null {
     id === state.self ? state.now : (role.progress.get(id)?.repliedAt ?? Number.NEGATIVE_INFINITY),
   );
   return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;
+}
+
+/**
+ * When to hear of a follower that has answered everything, while the quorum waits for a slower one:
+ * silence would count as its absence and depose a leader that is getting on.
+ */
+export function contactAt(state: State, role: Leader, progress: Progress): number | null {
+  const { hasReplied, onRepairList, repliedAt, retransmitAt, state: sends } = progress;
+  const isAnswered = hasReplied && !onRepairList && retransmitAt === null && sends === 'replicate';
+  if (!isAnswered || !needsQuorum(state, role)) return null;
+  return repliedAt + state.settings.electionTimeoutMs / 2;
 }
 
 export function checkQuorum(state: State, role: Leader): void {

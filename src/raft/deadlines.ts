@@ -2,7 +2,7 @@
  * Time in the core: deadlines, not ticks. No deadline means that the member is at rest.
  */
 
-import { checkQuorum, quorumDeadline } from './check-quorum.ts';
+import { checkQuorum, contactAt, quorumDeadline } from './check-quorum.ts';
 import { becomeFollower } from './election.ts';
 import { wake } from './leader.ts';
 import { expireTransfer, offerLeadership } from './leadership.ts';
@@ -43,7 +43,7 @@ function leaderDeadline(state: State, role: Leader): number | null {
   deadline = earliest(deadline, role.transfer?.deadline ?? null);
   deadline = earliest(deadline, role.offerAt);
   for (const progress of role.progress.values()) {
-    deadline = earliest(deadline, progress.retransmitAt);
+    deadline = earliest(deadline, progress.retransmitAt ?? contactAt(state, role, progress));
     const waitsForChunk = progress.state === 'snapshot' && !progress.probeSent;
     if (waitsForChunk && !progress.onRepairList && state.snapshot) return state.now;
     if (progress.state === 'replicate' && progress.sentPosition < positionWanted(role))

@@ -4,7 +4,7 @@
  * Nothing is sent where it is decided: inputs change state, and `pump` (from take()) sends each
  * follower what it lacks, so that everything of one turn travels together.
  */
-import { needsQuorum } from './check-quorum.ts';
+import { contactAt, needsQuorum } from './check-quorum.ts';
 import { quorumValue } from './configuration.ts';
 import { payloadBytes } from './log.ts';
 import { acknowledge, becomeProbe, becomeSnapshot, type Progress, refuse } from './progress.ts';
@@ -119,7 +119,9 @@ function pumpReplicate(state: State, role: Leader, peer: MemberId, progress: Pro
     progress.inflightBytes += bytes;
     progress.next = lastIndex + 1;
   }
-  if (roundDue(state, role, progress) || noticeDue(state, role, progress))
+  const contact = contactAt(state, role, progress);
+  const contactDue = contact !== null && state.now >= contact;
+  if (roundDue(state, role, progress) || noticeDue(state, role, progress) || contactDue)
     // At `match` the logs meet for certain, so this one cannot be refused.
     sendAppend(state, role, peer, progress, progress.match + 1, true);
 }

@@ -50,6 +50,24 @@ describe('a member without a vote', () => {
   });
 });
 
+describe('a leader whose quorum waits for a slow member', () => {
+  it('hears of the quick one too, and is not deposed before the slow one has caught up', () => {
+    const settings = { appendEntriesMax: 1, inflightMessagesMax: 1 };
+    const group = groupLedBy('A', { voters: 'ABCDE', settings, latencyMs: 50 });
+    group.isolate('C');
+    for (let time = 0; time < 30; time += 1) group.propose('A');
+    group.pass(60_000);
+    group.heal();
+    // From now on C, 3 seconds behind, is needed for every commit; B has nothing left to answer.
+    group.isolate('D');
+    group.isolate('E');
+    const proposed = group.propose('A', 'at last');
+    expect(group.pass(10_000, () => group.core('A').commitIndex >= 32)).toBe(true);
+    expect(proposed).toMatchObject({ ok: true, index: 32, term: 1 });
+    expect(group.core('A')).toMatchObject({ role: 'leader', term: 1 });
+  });
+});
+
 describe('a removed member that missed it', () => {
   it('learns it by asking the leader, who has it confirmed by a quorum', () => {
     const group = groupLedBy('A');

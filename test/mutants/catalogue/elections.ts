@@ -266,6 +266,13 @@ export const electionMutants: readonly Mutant[] = [
 
   ...inFile('src/raft/check-quorum.ts', [
     {
+      name: 'quick-one-unheard',
+      standsFor: 'a follower that has answered all counts as absent while a slow one catches up',
+      find: 'if (!isAnswered || !needsQuorum(state, role)) return null;',
+      replace: 'if (HIT || !isAnswered || !needsQuorum(state, role)) return null;',
+      hint: tests('stuck'),
+    },
+    {
       name: 'leads-without-quorum',
       standsFor: 'past bug 12: no CheckQuorum',
       find: 'return Math.max(role.quorumSince, contact) + state.settings.electionTimeoutMs;',
@@ -292,7 +299,7 @@ export const electionMutants: readonly Mutant[] = [
     {
       name: 'retransmission-unplanned',
       standsFor: 'past bug 22: nobody wakes to send again what was lost',
-      find: 'deadline = earliest(deadline, progress.retransmitAt);',
+      find: 'deadline = earliest(deadline, progress.retransmitAt ?? contactAt(state, role, progress));',
       replace: 'HIT;',
       hint: tests('replication'),
     },
