@@ -302,10 +302,11 @@ export class Chaos {
 
   private isMember(id: MemberId): boolean {
     const { group } = this;
-    const leaders = group.ids.filter(
-      (name) => group.core(name).role === 'leader' && !group.life(name).ended,
-    );
-    return leaders.some((name) => allMembers(group.core(name).configuration).includes(id));
+    // One that was replaced, and that nobody has asked since, does not know who belongs to the group.
+    const leader = group.ids
+      .filter((name) => group.core(name).role === 'leader' && !group.life(name).ended)
+      .sort((a, b) => group.core(b).term - group.core(a).term)[0];
+    return leader !== undefined && allMembers(group.core(leader).configuration).includes(id);
   }
 
   /** Of every configuration that is or may come into force. */
