@@ -4,9 +4,11 @@
  *
  * It covers the revision, the compact revision, and all that a read or a watch from the compact
  * revision on can see: every write above it; of the ones at or below it, per key the one that is
- * current there; of the deletes those exactly at it, since others leave nothing behind.
+ * current there; of the deletes those exactly at it, since others leave nothing behind. And every lease;
+ * which keys are attached to it stands in their versions.
  */
 import { beginning, historyPage, type Position } from './history.ts';
+import type { Lease } from './leases.ts';
 import type { Row } from './sql.ts';
 import type { Store } from './store.ts';
 
@@ -19,8 +21,10 @@ const selectPage = historyPage(
 );
 
 /**
- * 16 hex digits. Fixed at the revision at which it begins; a compaction that comes in between two
- * pages may delete what it has not seen yet, so then it begins again. Entries may be applied too.
+ * 16 hex digits. Fixed at the revision at which it has read the leases, most often the one at which it
+ * begins; a compaction that comes in between two pages may delete what it has not seen yet, so then
+ * it begins again, as it does when a lease changes between two pages of leases. Entries may be
+ * applied too.
  */
 export function* logicalHash(store: Store): Generator<void, string> {
   for (;;) {
@@ -29,10 +33,12 @@ export function* logicalHash(store: Store): Generator<void, string> {
   }
 }
 
-function* hashNow({ sql, progress, limits }: Store): Generator<void, string | null> {
-  const { revision, compactRevision } = progress;
+function* hashNow(store: Store): Generator<void, string | null> {
+  const { sql, progress, limits } = store;
   const { rowsMax, bytesMax } = limits.pages;
   const hash = new Fnv64();
+  if (!(yield* addLeases(hash, store))) return null;
+  const { revision, compactRevision } = progress;
   hash.addText(`${revision} ${compactRevision}`);
   let after: Position | null = beginning;
   while (after) {
@@ -52,6 +58,19 @@ function* hashNow({ sql, progress, limits }: Store): Generator<void, string | nu
     if (progress.compactRevision !== compactRevision) return null;
   }
   return hash.digest();
+}
+
+/** False: a lease has changed between two pages. */
+function* addLeases(hash: Fnv64, { leases, limits }: Store): Generator<void, boolean> {
+  const { changeCount } = leases;
+  for (let after: bigint | null = null; ; ) {
+    const page: Lease[] = leases.page(after, limits.pages.rowsMax);
+    for (const { id, grant, ttl } of page) hash.addText(`|lease ${id} ${grant} ${ttl} `);
+    if (page.length < limits.pages.rowsMax) return true;
+    after = (page[page.length - 1] as Lease).id;
+    yield;
+    if (leases.changeCount !== changeCount) return false;
+  }
 }
 
 /** Bytes looked at. */

@@ -26,6 +26,12 @@ export interface LeaseChanges {
   readonly granted: readonly Lease[];
 }
 
+/** After the row of this lease, in the order of ids as text; '' and 0: before the first. */
+export interface LeasePosition {
+  readonly id: string;
+  readonly grant: number;
+}
+
 const columns = 'id, granted, iif(ended IS NULL, ttl, 0)';
 const insertLease = perSet(({ lease }) => `INSERT INTO ${lease} VALUES (?, ?, ?, NULL, NULL)`);
 const selectLease = perSet(
@@ -35,6 +41,15 @@ const selectPage = perSet(
   ({ lease }) =>
     `SELECT ${columns} FROM ${lease} WHERE id > ? AND gone IS NULL ORDER BY id LIMIT ?`,
 );
+/** The next rows, with the TTL that a snapshot fixed at ?3 sees; NULL: it does not see that lease. */
+const selectSeen = perSet(
+  ({ lease }) => `
+  SELECT id, granted, CASE
+    WHEN granted > ?3 OR gone <= ?3 THEN NULL
+    WHEN ended <= ?3 THEN 0
+    ELSE ttl END
+  FROM ${lease} WHERE (id, granted) > (?1, ?2) ORDER BY id, granted LIMIT ?4`,
+);
 const setEnded = perSet(
   ({ lease }) => `UPDATE ${lease} SET ended = ? WHERE id = ? AND granted = ? AND ended IS NULL`,
 );
@@ -43,11 +58,13 @@ const setGone = perSet(
     `UPDATE ${lease} SET ended = ifnull(ended, ?1), gone = ?1 WHERE id = ?2 AND granted = ?3`,
 );
 const deleteLease = perSet(({ lease }) => `DELETE FROM ${lease} WHERE id = ? AND granted = ?`);
-const findGone = perSet(({ lease }) => `SELECT 1 FROM ${lease} WHERE gone IS NOT NULL LIMIT 1`);
+const countGone = perSet(
+  ({ lease }) => `SELECT count(*) FROM (SELECT 1 FROM ${lease} WHERE gone IS NOT NULL LIMIT ?)`,
+);
 const deleteGone = perSet(
   ({ lease }) => `
   DELETE FROM ${lease} WHERE (id, granted) IN (
-    SELECT id, granted FROM ${lease} WHERE gone IS NOT NULL LIMIT ?) RETURNING 1`,
+    SELECT id, granted FROM ${lease} WHERE gone IS NOT NULL LIMIT ?)`,
 );
 
 export class Leases {
@@ -62,7 +79,7 @@ export class Leases {
 
   constructor(sql: SetSql) {
     this.sql = sql;
-    this.goneLeft = sql.first(findGone) !== undefined;
+    this.goneLeft = this.countGone(1) > 0;
   }
 
   /** Rises with every change, so that a reader in pages can tell that it has seen two states. */
@@ -78,6 +95,19 @@ export class Leases {
   /** In the order of their decimal texts. */
   page(after: bigint | null, limit: number): Lease[] {
     return this.sql.all(selectPage, after?.toString() ?? '', limit).map(leaseOf);
+  }
+
+  /**
+   * What the open snapshot sees in the `rowsMax` rows after `after`; perhaps none of them. `next`: where
+   * the rows after these begin; null: there are none.
+   */
+  seenPage(after: LeasePosition, rowsMax: number): { leases: Lease[]; next: LeasePosition | null } {
+    const { id, grant } = after;
+    const rows = this.sql.all(selectSeen, id, grant, this.snapshotIndex, rowsMax);
+    const leases = rows.filter(([, , ttl]) => ttl !== null).map(leaseOf);
+    const last = rows[rowsMax - 1];
+    const next = last ? { id: last[0] as string, grant: last[1] as number } : null;
+    return { leases, next };
   }
 
   grant(lease: Lease): void {
@@ -128,9 +158,14 @@ export class Leases {
   /** Deletes at most `rowsMax` of them; returns how many. */
   sweep(rowsMax: number): number {
     if (!this.sweepPending) return 0;
-    const { length } = this.sql.all(deleteGone, rowsMax);
-    this.goneLeft = length === rowsMax;
-    return length;
+    const count = this.countGone(rowsMax);
+    this.sql.run(deleteGone, count);
+    this.goneLeft = count === rowsMax;
+    return count;
+  }
+
+  private countGone(atMost: number): number {
+    return this.sql.first(countGone, atMost)?.[0] as number;
   }
 
   private note(lease: Lease): void {

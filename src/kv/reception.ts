@@ -6,7 +6,7 @@
  * Rows of that set that no reception will use, left by one that was abandoned or by the state before
  * a switch, go in bounded steps; until then nothing can be received.
  */
-import type { SnapshotVersion } from '../api/gen/snapshot_pb.js';
+import type { SnapshotLease, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { type BulkQuery, list, perChunk, runInChunks } from './bulk.ts';
 import { type Progress, storeSwitch } from './schema.ts';
 import { decodeChunk, decodeHeader, encodeHeader, progressOf } from './snapshot-format.ts';
@@ -43,7 +43,18 @@ const insertData: BulkQuery = perChunk(
     `INSERT INTO ${data} VALUES ${list(rows, () => "(?, ?, ?, iif(?, NULL, coalesce(?, x'')))")}`,
 );
 
-const findRow = perSet(({ data }) => `SELECT 1 FROM ${data} LIMIT 1`);
+const insertLeases = perChunk(
+  (rows, { lease }) => `INSERT INTO ${lease} VALUES ${list(rows, () => '(?, ?, ?, NULL, NULL)')}`,
+);
+const insertKeys = perChunk(
+  (rows, { leaseKey }) => `INSERT INTO ${leaseKey} VALUES ${list(rows, () => '(?, ?)')}`,
+);
+
+const findRow = perSet(
+  ({ data, lease, leaseKey }) => `
+  SELECT 1 WHERE EXISTS (SELECT 1 FROM ${data})
+    OR EXISTS (SELECT 1 FROM ${lease}) OR EXISTS (SELECT 1 FROM ${leaseKey})`,
+);
 // length() of a blob does not read the blob.
 const selectOldest = perSet(
   ({ data }) => `
@@ -55,6 +66,14 @@ const clearIndex = perSet(
     SELECT key, rev FROM ${data} WHERE (rev, sub) <= (?, ?))`,
 );
 const clearData = perSet(({ data }) => `DELETE FROM ${data} WHERE (rev, sub) <= (?, ?)`);
+const clearKeys = perSet(
+  ({ leaseKey }) => `
+  DELETE FROM ${leaseKey} WHERE (lease, key) IN (SELECT lease, key FROM ${leaseKey} LIMIT ?)`,
+);
+const clearLeases = perSet(
+  ({ lease }) => `
+  DELETE FROM ${lease} WHERE (id, granted) IN (SELECT id, granted FROM ${lease} LIMIT ?)`,
+);
 
 export class Reception {
   private readonly store: Store;
@@ -110,8 +129,9 @@ export class Reception {
     if (!chunk || (cursor === '') !== (chunk.header !== undefined)) return 'unreadable';
     if (chunk.header) this.header = encodeHeader(chunk.header);
     const { sql } = this.store;
-    if (chunk.versions.length > 0) this.filled = true;
-    write(sql.other(), chunk.versions);
+    if (chunk.versions.length + chunk.leases.length > 0) this.filled = true;
+    writeVersions(sql.other(), chunk.versions);
+    writeLeases(sql.other(), chunk.leases);
     sql.common.run(updateReception, next, this.header);
     this.receiving = { id, cursor: next };
     return 'received';
@@ -150,24 +170,36 @@ export class Reception {
     if (rows > 0) {
       sql.run(clearIndex, ...last);
       sql.run(clearData, ...last);
+    } else {
+      sql.run(clearKeys, pageRows);
+      sql.run(clearLeases, pageRows);
     }
     this.filled = holdsRows(sql);
-    return 2 * rows;
+    return 2 * (rows || pageRows);
   }
 }
 
-/** kv_data alone tells: no row of kv_index is without one there. */
+/** No row of kv_index is without one in kv_data. */
 function holdsRows(sql: SetSql): boolean {
   return sql.first(findRow) !== undefined;
 }
 
-function write(sql: SetSql, versions: readonly SnapshotVersion[]): void {
+function writeVersions(sql: SetSql, versions: readonly SnapshotVersion[]): void {
   const index: SqlValue[][] = [];
   const data: SqlValue[][] = [];
-  for (const { rev, sub, key, value, replaced, created, version, lease } of versions) {
+  const keys: SqlValue[][] = [];
+  for (const message of versions) {
+    const { rev, sub, key, value, replaced, created, version, lease, attached } = message;
     data.push([Number(rev), sub, key, value === undefined ? 1 : 0, value ?? null]);
     if (!replaced) index.push([key, Number(rev), sub, Number(created), Number(version), lease]);
+    if (attached) keys.push([lease, key]);
   }
   runInChunks(sql, insertIndex, index);
   runInChunks(sql, insertData, data);
+  runInChunks(sql, insertKeys, keys);
+}
+
+function writeLeases(sql: SetSql, leases: readonly SnapshotLease[]): void {
+  const rows = leases.map(({ id, grant, ttl }) => [id.toString(), Number(grant), Number(ttl)]);
+  runInChunks(sql, insertLeases, rows);
 }

@@ -1,28 +1,38 @@
-/** What a snapshot looks like on its way: header and versions as protobuf (snapshot.proto). */
+/** What a snapshot looks like on its way: header, versions and leases as protobuf (snapshot.proto). */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type SnapshotChunk,
   SnapshotChunkSchema,
   type SnapshotHeader,
   SnapshotHeaderSchema,
+  SnapshotLeaseSchema,
   type SnapshotVersion,
   SnapshotVersionSchema,
 } from '../api/gen/snapshot_pb.js';
+import { leaseRulesVersion } from './batch.ts';
+import type { Lease } from './leases.ts';
 import type { Progress } from './schema.ts';
 import type { Row } from './sql.ts';
 
-/** Raised when a receiver that skips the fields it does not know would install something wrong. */
-const snapshotFormat = 1;
+/**
+ * Raised when a receiver that skips the fields it does not know would install something wrong. What
+ * older rules have made is sent in the format of their time, so that older code can receive it.
+ */
+const formatWithLeases = 2;
+const formatBefore = 1;
 
 /** What the fields and lengths around the key and the value of one version take at most. */
 export const versionOverheadBytes = 72;
+
+/** What one lease takes at most. */
+export const leaseBytesMax = 32;
 
 /** What a header takes at most. */
 export const headerBytesMax = 72;
 
 export function headerOf(progress: Progress): SnapshotHeader {
   return create(SnapshotHeaderSchema, {
-    format: snapshotFormat,
+    format: progress.rulesVersion >= leaseRulesVersion ? formatWithLeases : formatBefore,
     rulesVersion: progress.rulesVersion,
     appliedIndex: BigInt(progress.appliedIndex),
     revision: BigInt(progress.revision),
@@ -54,9 +64,12 @@ export function decodeHeader(data: Uint8Array): SnapshotHeader {
   return fromBinary(SnapshotHeaderSchema, data);
 }
 
-/** `row`: rev, sub, key, value; then created, version, lease of its index row or nulls. */
+/**
+ * `row`: rev, sub, key, value; then created, version, lease of its index row or nulls; then whether it
+ * attaches its key to that lease.
+ */
 export function versionOf(row: Row): SnapshotVersion {
-  const [rev, sub, key, value, created, version, lease] = row;
+  const [rev, sub, key, value, created, version, lease, attached] = row;
   const message = create(SnapshotVersionSchema);
   message.rev = BigInt(rev as number);
   message.sub = sub as number;
@@ -69,16 +82,21 @@ export function versionOf(row: Row): SnapshotVersion {
   message.created = BigInt(created as number);
   message.version = BigInt(version as number);
   message.lease = lease as string;
+  message.attached = attached === 1;
   return message;
 }
 
 export function encodeChunk(
   header: SnapshotHeader | null,
   versions: SnapshotVersion[],
+  leases: readonly Lease[],
 ): Uint8Array {
   const chunk = create(SnapshotChunkSchema);
   if (header) chunk.header = header;
   chunk.versions = versions;
+  chunk.leases = leases.map(({ id, grant, ttl }) =>
+    create(SnapshotLeaseSchema, { id, grant: BigInt(grant), ttl: BigInt(ttl) }),
+  );
   return toBinary(SnapshotChunkSchema, chunk);
 }
 
@@ -86,7 +104,8 @@ export function encodeChunk(
 export function decodeChunk(data: Uint8Array): SnapshotChunk | null {
   try {
     const chunk = fromBinary(SnapshotChunkSchema, data);
-    return chunk.header && chunk.header.format !== snapshotFormat ? null : chunk;
+    const format = chunk.header?.format ?? formatWithLeases;
+    return format < formatBefore || format > formatWithLeases ? null : chunk;
   } catch {
     return null;
   }

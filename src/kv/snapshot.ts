@@ -1,16 +1,18 @@
 /**
  * The sender's side of a snapshot: a view of the state machine as it was when it was opened, read in
  * chunks. Opening it writes one row and copies nothing: the versions up to its revision never change,
- * and while it is open none is deleted. So every chunk can be made again at any time, by any life.
+ * and while it is open none is deleted; a lease that ends keeps its row. So every chunk can be made again at any time, by any life.
  */
 import type { SnapshotHeader, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { beginning, historyPage, type Position } from './history.ts';
+import type { LeasePosition } from './leases.ts';
 import {
   decodeHeader,
   encodeChunk,
   encodeHeader,
   headerBytesMax,
   headerOf,
+  leaseBytesMax,
   versionOf,
   versionOverheadBytes,
 } from './snapshot-format.ts';
@@ -29,13 +31,19 @@ export interface Chunk {
   readonly next: string | null;
 }
 
-/** However small they are: each costs a seek here, and two rows where it is received. */
-export const versionsPerChunkMax = 1_000;
+/** Versions and leases, however small: each costs a seek here, and rows where it is received. */
+export const recordsPerChunkMax = 1_000;
 
 const selectSnapshot = 'SELECT id, header FROM kv_snapshot';
 const insertSnapshot = 'INSERT INTO kv_snapshot VALUES (1, ?, ?)';
 const deleteSnapshot = 'DELETE FROM kv_snapshot';
-const selectVersions = historyPage();
+/** Its last column: whether the key was attached to the lease of this version. */
+const selectVersions = historyPage(
+  (index) => `, CASE WHEN i.lease <> '' THEN NOT EXISTS (
+    SELECT 1 FROM ${index} n WHERE n.key = d.key AND n.rev > d.rev AND n.rev <= ?3) END`,
+);
+
+const firstLease: LeasePosition = { id: '', grant: 0 };
 
 export class SnapshotSource {
   private readonly store: Store;
@@ -72,25 +80,46 @@ export class SnapshotSource {
     const { meta, header } = this;
     const after = cursor === '' ? beginning : parseCursor(cursor);
     if (!meta || !header || meta.id !== id || !after) return null;
-    const { versions, next } = this.versions(after, meta.revision, maxBytes);
-    return { data: encodeChunk(cursor === '' ? header : null, versions), next };
+    const first = cursor === '' ? header : null;
+    if ('grant' in after) return this.leaseChunk(first, [], after, maxBytes - headerBytesMax);
+    return this.versionChunk(first, after, maxBytes - headerBytesMax);
   }
 
-  private versions(after: Position, lastRev: number, maxBytes: number) {
+  /** The leases come after all versions, so the chunk of the last versions may hold some too. */
+  private versionChunk(first: SnapshotHeader | null, after: Position, maxBytes: number): Chunk {
     const versions: SnapshotVersion[] = [];
-    let bytes = headerBytesMax;
+    let bytesLeft = maxBytes;
     let last = after;
     const { sql } = this.store;
-    const rows = sql.iterate(selectVersions, after.rev, after.sub, lastRev, versionsPerChunkMax);
+    const lastRev = (this.meta as SnapshotMeta).revision;
+    const rows = sql.iterate(selectVersions, after.rev, after.sub, lastRev, recordsPerChunkMax);
     for (const row of rows) {
       const version = versionOf(row);
-      bytes += version.key.length + (version.value?.length ?? 0) + versionOverheadBytes;
-      if (bytes > maxBytes && versions.length > 0) return { versions, next: cursorAfter(last) };
+      bytesLeft -= version.key.length + (version.value?.length ?? 0) + versionOverheadBytes;
+      if (bytesLeft < 0 && versions.length > 0)
+        return { data: encodeChunk(first, versions, []), next: versionCursor(last) };
       versions.push(version);
       last = { rev: row[0] as number, sub: row[1] as number };
     }
-    const full = versions.length === versionsPerChunkMax;
-    return { versions, next: full ? cursorAfter(last) : null };
+    if (versions.length === recordsPerChunkMax)
+      return { data: encodeChunk(first, versions, []), next: versionCursor(last) };
+    return this.leaseChunk(first, versions, firstLease, bytesLeft);
+  }
+
+  private leaseChunk(
+    first: SnapshotHeader | null,
+    versions: SnapshotVersion[],
+    after: LeasePosition,
+    maxBytes: number,
+  ): Chunk {
+    const room = Math.floor(Math.max(0, maxBytes) / leaseBytesMax);
+    const rowsMax = Math.min(room, recordsPerChunkMax - versions.length);
+    const { leases, next } = this.store.leases.seenPage(after, Math.max(1, rowsMax));
+    // None fits beside the versions: if there are any, the next chunk begins with them.
+    const isFull = rowsMax === 0 && versions.length > 0;
+    if (isFull && (leases.length > 0 || next))
+      return { data: encodeChunk(first, versions, []), next: leaseCursor(after) };
+    return { data: encodeChunk(first, versions, leases), next: next && leaseCursor(next) };
   }
 
   private remember(id: string, header: SnapshotHeader): SnapshotMeta {
@@ -105,12 +134,18 @@ export class SnapshotSource {
   }
 }
 
-function cursorAfter({ rev, sub }: Position): string {
+function versionCursor({ rev, sub }: Position): string {
   return `${rev}.${sub}`;
 }
 
+function leaseCursor({ id, grant }: LeasePosition): string {
+  return `${id}/${grant}`;
+}
+
 /** It has travelled to the receiver and back, perhaps to other code than that which made it. */
-function parseCursor(cursor: string): Position | null {
-  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor);
-  return match ? { rev: Number(match[1]), sub: Number(match[2]) } : null;
+function parseCursor(cursor: string): Position | LeasePosition | null {
+  const [, rev, sub] = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor) ?? [];
+  if (rev !== undefined && sub !== undefined) return { rev: Number(rev), sub: Number(sub) };
+  const [, id, grant] = /^(-?\d{0,19})\/(\d{1,15})$/.exec(cursor) ?? [];
+  return id === undefined || grant === undefined ? null : { id, grant: Number(grant) };
 }

@@ -1,6 +1,6 @@
 /** What a snapshot of many keys costs is paid in small pieces, on both sides. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { versionsPerChunkMax } from '../../src/kv/snapshot.ts';
+import { recordsPerChunkMax } from '../../src/kv/snapshot.ts';
 import { Machine, set } from './support.ts';
 import { Transfer } from './transfer.ts';
 
@@ -36,8 +36,8 @@ describe(`${total} keys`, () => {
       const { data } = transfer.chunks.pop() as { data: Uint8Array };
       expect(data.length).toBeLessThanOrEqual(chunkBytes);
     }
-    expect(readMax).toBeLessThanOrEqual(versionsPerChunkMax + 1);
-    expect(writtenMax).toBeLessThanOrEqual(2 * versionsPerChunkMax + 3);
+    expect(readMax).toBeLessThanOrEqual(recordsPerChunkMax + 1);
+    expect(writtenMax).toBeLessThanOrEqual(2 * recordsPerChunkMax + 3);
     expect(to.hash()).toBe(from.hash());
     // Two rows a version and one a chunk, as a put has.
     expect(to.sql.counters.rowsWritten).toBeLessThan(2.01 * total);
@@ -64,8 +64,11 @@ describe(`${total} keys`, () => {
     from.sql.iterate = iterate;
     const plan = from.sql.all(`EXPLAIN QUERY PLAN ${texts[0]}`, 1, 0, total, 10);
     const steps = plan.map(([, , , step]) => step as string);
-    expect(steps.length).toBe(2);
+    expect(steps.length).toBe(4);
     expect(steps[0]).toMatch(/^SEARCH d USING PRIMARY KEY \(\(rev,sub\)>/);
     expect(steps[1]).toMatch(/^SEARCH i USING PRIMARY KEY \(key=\? AND rev=\?\)/);
+    // Of a version with a lease only: whether another follows it.
+    expect(steps[2]).toBe('CORRELATED SCALAR SUBQUERY 1');
+    expect(steps[3]).toMatch(/^SEARCH n USING PRIMARY KEY \(key=\? AND rev>\? AND rev<\?\)/);
   });
 });
