@@ -136,9 +136,13 @@ export function showLeadership(state: State, role: Leader, peer: MemberId): void
   if (!progress) return;
   wake(state, role);
   if (progress.state !== 'replicate' && progress.probeSent) return;
-  if (progress.state === 'probe') progress.probeSent = true;
+  const { log } = state;
+  if (progress.state === 'probe') {
+    progress.probeSent = true;
+    // Compacted away there: asked at the end of the log, so that its refusal counts as a probe's.
+    if (progress.next <= log.start.index) progress.next = log.lastIndex + 1;
+  }
   const from = progress.state === 'probe' ? progress.next : progress.match + 1;
   // Any append will do, since only its term matters; this one is always at hand.
-  const isAtHand = from > state.log.start.index;
-  sendAppend(state, role, peer, progress, isAtHand ? from : state.log.lastIndex + 1, true);
+  sendAppend(state, role, peer, progress, from > log.start.index ? from : log.lastIndex + 1, true);
 }
