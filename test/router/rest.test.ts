@@ -1,6 +1,8 @@
 // biome-ignore-all lint/suspicious/noThenProperty: a member of a transaction's body; nobody awaits it.
 /** /v1 over a real state machine behind one fake leader. */
+import { fromBinary } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { CommandSchema } from '../../src/api/gen/command_pb.js';
 import { createRouter } from '../../src/router/app.ts';
 import { forgetAll } from '../../src/router/members/hints.ts';
 import { type Fake, fakeMembers } from './support/members.ts';
@@ -186,7 +188,6 @@ describe('keys are bytes', () => {
     ['PUT', '/v1/kv?key64=', 'bad-request'],
     ['GET', '/v1/kv?key64=!!', 'bad-key-encoding'],
     ['GET', '/v1/kv/a?key64=YQ', 'bad-request'],
-    ['DELETE', '/v1/kv?prefix=a', 'bad-request'],
   ])('%s %s: %s', async (method, path, code) => {
     const bad = await call(method, path);
     expect([bad.status, bad.json.code]).toEqual([400, code]);
@@ -574,6 +575,9 @@ describe('what is not offered', () => {
     ['POST', '/v1/kv', 405],
     ['GET', '/v1/txn', 405],
     ['POST', '/v1/status', 405],
+    ['POST', '/v1/usage', 405],
+    ['POST', '/v1/members', 405],
+    ['GET', '/v1/compact', 405],
     ['GET', '/v1', 404],
     ['GET', '/v1/nothing', 404],
     ['OPTIONS', '/v1/kv/a', 204],
@@ -601,15 +605,6 @@ describe('what is not offered', () => {
     expect(fake.sent).toEqual([]);
   });
 
-  test('deleting by a range is refused by name', async () => {
-    for (const range of ['prefix=a', 'start=a&end=b', 'prefix=']) {
-      const { status, json } = await call('DELETE', `/v1/kv?${range}`);
-      expect([status, json.code]).toEqual([400, 'bad-request']);
-      expect(json.detail).toContain('not offered yet');
-    }
-    expect(fake.sent).toEqual([]);
-  });
-
   test('a value over 1.5 MiB is 413, announced or not', async () => {
     const large = new Uint8Array(1.5 * 1024 * 1024 + 1);
     const announced = await put('/v1/kv/a', large, { 'content-length': String(large.length) });
@@ -622,6 +617,96 @@ describe('what is not offered', () => {
   });
 });
 
+describe('a delete of many keys', () => {
+  beforeEach(async () => {
+    for (const key of ['a', 'b/1', 'b/2', 'c']) await put(`/v1/kv/${key}`, key);
+  });
+  const left = async () => {
+    const { json } = await call('GET', '/v1/kv?prefix=');
+    return (json.items as { key: string }[]).map(({ key }) => key);
+  };
+
+  test('takes the prefix or range that is named, in one revision', async () => {
+    const { status, json } = await call('DELETE', '/v1/kv?prefix=b/');
+    expect([status, json]).toEqual([200, { deleted: 2, revision: 6 }]);
+    expect(await left()).toEqual(['a', 'c']);
+    expect((await call('DELETE', '/v1/kv?start=b')).json).toEqual({ deleted: 1, revision: 7 });
+    expect((await call('DELETE', '/v1/kv?prefix=')).json).toEqual({ deleted: 1, revision: 8 });
+    expect((await call('DELETE', '/v1/kv?prefix=')).json).toEqual({ deleted: 0, revision: 8 });
+  });
+
+  test('says with dry_run what would go, and leaves it', async () => {
+    const { json } = await call('DELETE', '/v1/kv?prefix=b&dry_run=1');
+    expect(json).toEqual({ deleted: 2, revision: 5, dry_run: true });
+    expect(await left()).toHaveLength(4);
+  });
+
+  test.each([
+    ['/v1/kv', 'range-required'],
+    ['/v1/kv?dry_run=1', 'range-required'],
+    ['/v1/kv?prefix=b&start=a', 'bad-request'],
+    ['/v1/kv?start=a&end=', 'bad-request'],
+    ['/v1/kv?prefix=b&key64=YQ', 'bad-request'],
+    ['/v1/kv?prefix=b&limit=1', 'bad-request'],
+    ['/v1/kv?prefix=b&dry_run=maybe', 'bad-request'],
+    ['/v1/kv/b?prefix=b', 'bad-request'],
+  ])('%s is %s, and deletes nothing', async (path, code) => {
+    const { status, json } = await call('DELETE', path);
+    expect([status, json.code]).toEqual([400, code]);
+    expect(await left()).toHaveLength(4);
+  });
+
+  test('takes no condition: there is no one revision to compare', async () => {
+    for (const name of ['if-match', 'if-none-match']) {
+      const bad = await call('DELETE', '/v1/kv?prefix=', { headers: { [name]: '*' } });
+      expect([bad.status, bad.json.code]).toEqual([400, 'bad-request']);
+    }
+    expect(await left()).toHaveLength(4);
+  });
+});
+
+describe('compaction', () => {
+  const compact = (body: unknown) =>
+    call('POST', '/v1/compact', { body: typeof body === 'string' ? body : JSON.stringify(body) });
+
+  test('moves the revision below which nothing is read, once', async () => {
+    for (const value of ['one', 'two', 'three']) await put('/v1/kv/a', value);
+    const { status, json } = await compact({ revision: 3 });
+    expect([status, json]).toEqual([200, { compact_revision: 3, revision: 4 }]);
+    expect((await call('GET', '/v1/kv/a?revision=2')).json.code).toBe('compacted');
+    expect((await call('GET', '/v1/kv/a?revision=3')).text).toBe('two');
+    expect(await compact({ revision: 3 })).toMatchObject({ status: 410 });
+    expect((await compact({ revision: 9 })).json.code).toBe('future-revision');
+  });
+
+  test('waits for the rows to go when it is asked to', async () => {
+    await put('/v1/kv/a', 'x');
+    expect((await compact({ revision: 2, physical: true })).status).toBe(200);
+    const op = fake.sent.at(-1)?.request.op;
+    const command = fromBinary(CommandSchema, op?.value as Uint8Array).op;
+    expect(command).toMatchObject({ case: 'compact', value: { revision: 2n, physical: true } });
+  });
+
+  test.each([
+    ['{}'],
+    [''],
+    ['[]'],
+    ['null'],
+    ['{"revision":"3"}'],
+    ['{"revision":0}'],
+    ['{"revision":-1}'],
+    ['{"revision":1.5}'],
+    ['{"revision":9007199254740992}'],
+    ['{"revision":2,"physical":1}'],
+    ['{"revision":2,"now":true}'],
+  ])('%s is a bad request', async (body) => {
+    await put('/v1/kv/a', 'x');
+    const sent = fake.sent.length;
+    const bad = await compact(body);
+    expect([bad.status, bad.json.code, fake.sent.length]).toEqual([400, 'bad-request', sent]);
+  });
+});
+
 describe('status', () => {
   const member = (place: number, more: Json = {}) => ({
     place,
@@ -631,6 +716,13 @@ describe('status', () => {
     leaderPlace: 2,
     voters: [1, 2, 3],
     learners: [],
+    firstIndex: 5,
+    lastIndex: 12,
+    commitIndex: 10,
+    appliedIndex: 10,
+    revision: 7,
+    compactRevision: -1,
+    databaseBytes: 4096,
     ...more,
   });
 
@@ -656,8 +748,8 @@ describe('status', () => {
       const unborn = { born: false, role: 'unborn', leaderPlace: null, voters: [] };
       return Response.json(member(place, place === 2 ? unborn : {}));
     };
-    const { json } = await call('GET', '/v1/status');
-    expect(json.leader).toBeNull();
+    const { status, json } = await call('GET', '/v1/status');
+    expect([status, json.code, json.leader]).toEqual([503, 'no-leader', null]);
     expect(json.members).toMatchObject([
       { place: 1, born: true },
       { place: 2, born: false },
@@ -713,6 +805,71 @@ describe('status', () => {
       );
     expect(await call('GET', '/v1/status')).toMatchObject({ status: 200, json: { leader: null } });
   });
+
+  /** Place 2 leads, 1 lags by three entries, 3 is gone. */
+  const oneLagsOneIsGone = (name: string) => {
+    const place = Number(name.split('/')[1]);
+    if (place === 3) throw new Error('gone');
+    return Response.json(
+      member(place, place === 2 ? { role: 'leader' } : { appliedIndex: 7, databaseBytes: 512 }),
+    );
+  };
+
+  test('a lag is what the leader has committed and a member not applied, if both are known', async () => {
+    fake.other = oneLagsOneIsGone;
+    const { json } = await call('GET', '/v1/status');
+    expect(json.members).toMatchObject([{ lagEntries: 3 }, { lagEntries: 0 }, { place: 3 }]);
+    expect((json.members as Json[])[2]).not.toHaveProperty('lagEntries');
+  });
+
+  test('members: who belongs to the group, as its leader has it', async () => {
+    fake.other = oneLagsOneIsGone;
+    const { status, json } = await call('GET', '/v1/members');
+    expect([status, json]).toEqual([
+      200,
+      {
+        tenant: 'default',
+        leader: 2,
+        voters: [1, 2, 3],
+        learners: [],
+        members: [
+          { place: 1, role: 'follower', lag_entries: 3 },
+          { place: 2, role: 'leader', lag_entries: 0 },
+          { place: 3, role: null, lag_entries: null, error: expect.stringContaining('gone') },
+        ],
+      },
+    ]);
+  });
+
+  test('usage: what the tenant takes, without a look at its keys', async () => {
+    fake.other = oneLagsOneIsGone;
+    const { status, json } = await call('GET', '/v1/usage');
+    expect([status, json]).toMatchObject([
+      200,
+      {
+        revision: 7,
+        compact_revision: null,
+        database_bytes: 4096,
+        log_entries: 8,
+        members: [
+          { place: 1, database_bytes: 512, log_entries: 8 },
+          {},
+          { error: expect.stringContaining('gone') },
+        ],
+      },
+    ]);
+    expect(fake.sent).toEqual([]);
+  });
+
+  test.each(['status', 'members', 'usage'])(
+    '%s of a group that nobody leads is 503',
+    async (path) => {
+      fake.other = (name) => Response.json(member(Number(name.split('/')[1])));
+      const { status, json } = await call('GET', `/v1/${path}`);
+      expect([status, json.code, json.leader]).toEqual([503, 'no-leader', null]);
+      expect(json.members).toMatchObject([{ lagEntries: null }, {}, {}]);
+    },
+  );
 
   test('nobody to be reached is 503', async () => {
     fake.other = () => {

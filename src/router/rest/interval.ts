@@ -2,6 +2,7 @@
  * Which keys a list means: `prefix=`, or `start=` and `end=`. As etcd has it, an interval is a key
  * and a range end, and the end "\0" means "to the last key".
  */
+import type { Params } from './params.ts';
 import { Refusal } from './problems.ts';
 
 export interface Interval {
@@ -10,6 +11,23 @@ export interface Interval {
 }
 
 const zero = new Uint8Array(1);
+
+/** Refuses a query that names none: the whole key space has to be asked for. */
+export function intervalOf(params: Params): Interval {
+  const prefix = params.bytes('prefix');
+  const start = params.bytes('start');
+  const end = params.bytes('end');
+  if (prefix !== null) {
+    if (start !== null || end !== null) {
+      throw new Refusal('bad-request', 'give prefix, or start and end, not both');
+    }
+    return withPrefix(prefix);
+  }
+  if (start === null && end === null) {
+    throw new Refusal('range-required', 'give prefix= (empty: every key), or start= and end=');
+  }
+  return between(start, end);
+}
 
 /** `start` is in, `end` is not; null leaves that side open. */
 export function between(start: Uint8Array | null, end: Uint8Array | null): Interval {

@@ -15,7 +15,7 @@ import { planRange } from '../etcd/methods.ts';
 import { ask, type Call, json, safeNumber, wantsSerializable } from './call.ts';
 import { type Cursor, encodeCursor, readCursor } from './cursor.ts';
 import { listWithDelimiter } from './delimiter.ts';
-import { between, contains, type Interval, keyAfter, withPrefix } from './interval.ts';
+import { contains, type Interval, intervalOf, keyAfter } from './interval.ts';
 import { itemOf } from './item.ts';
 import type { Params } from './params.ts';
 import { Refusal } from './problems.ts';
@@ -150,7 +150,7 @@ export function pageRequest(query: ListQuery): RangeRequest {
 }
 
 function readQuery(call: Call, params: Params): ListQuery {
-  const interval = readInterval(params);
+  const interval = intervalOf(params);
   const cursor = readCursor(params);
   const revision = params.integer('revision', 1, Number.MAX_SAFE_INTEGER);
   const sort = params.choice('sort', ['key', 'version', 'create', 'mod', 'value']) ?? 'key';
@@ -176,20 +176,4 @@ function readQuery(call: Call, params: Params): ListQuery {
     serializable: wantsSerializable(call, params),
     minModRevision: params.integer('min_mod_revision', 0, Number.MAX_SAFE_INTEGER) ?? 0,
   };
-}
-
-function readInterval(params: Params): Interval {
-  const prefix = params.bytes('prefix');
-  const start = params.bytes('start');
-  const end = params.bytes('end');
-  if (prefix !== null) {
-    if (start !== null || end !== null) {
-      throw new Refusal('bad-request', 'give prefix, or start and end, not both');
-    }
-    return withPrefix(prefix);
-  }
-  if (start === null && end === null) {
-    throw new Refusal('range-required', 'give prefix= (empty: every key), or start= and end=');
-  }
-  return between(start, end);
 }

@@ -11,7 +11,6 @@ import { Refusal } from './problems.ts';
 
 /** Of rest-api.md, but not offered yet. */
 const comingLater = new Set([
-  'dry_run',
   'fence',
   'lease',
   'max_staleness',

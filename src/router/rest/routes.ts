@@ -3,15 +3,17 @@
  */
 
 import type { RouterEnv } from '../env.ts';
-import { groupStatus } from '../members/status.ts';
 import { readJson } from './body.ts';
 import { type Call, startCall } from './call.ts';
+import { compact, compactParams } from './compact.ts';
+import { deleteRange, deleteRangeParams } from './delete-range.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
 import { list, listParams } from './list.ts';
 import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } from './members.ts';
 import { Params } from './params.ts';
 import { problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
+import { members, status, usage } from './report.ts';
 import { runTxn, txnParams } from './txn.ts';
 import { txnSchema } from './txn-schema.ts';
 import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
@@ -31,9 +33,15 @@ export async function serveRest(
       case '/v1/kv':
         return serveKey(request, env, tenant, null);
       case '/v1/status':
-        return serveStatus(request, env, tenant);
+        return serveReport(request, env, tenant, status);
+      case '/v1/usage':
+        return serveReport(request, env, tenant, usage);
       case '/v1/members':
-        return serveAdmin(request, env, tenant, 'PUT', putMembers);
+        return request.method === 'PUT'
+          ? serveAdmin(request, env, tenant, 'PUT', putMembers)
+          : serveReport(request, env, tenant, members, 'GET, HEAD, PUT, OPTIONS');
+      case '/v1/compact':
+        return serveCompact(request, env, tenant);
       case '/v1/leader':
         return serveAdmin(request, env, tenant, 'POST', moveLeader);
       case '/v1/recover':
@@ -72,16 +80,13 @@ function serveKey(
   if (!write && request.method !== 'GET' && request.method !== 'HEAD') {
     return methodNotAllowed(request, keyMethods);
   }
-  if (request.method === 'DELETE' && path === null && /[?&](prefix|start|end)=/.test(request.url)) {
-    const detail = 'deleting by a prefix or range is not offered yet; POST /v1/txn deletes ranges';
-    throw new Refusal('bad-request', detail);
-  }
   // `key64` names a key on the collection only, where a list would be read otherwise.
   const known: readonly string[] = write ? writeKeyParams : readKeyParams;
-  const collection = path === null && !write && !namesKey(request);
-  const params = new Params(request, collection ? listParams : known);
+  const collection = path === null && request.method !== 'PUT' && !namesKey(request);
+  const ofMany = write ? deleteRangeParams : listParams;
+  const params = new Params(request, collection ? ofMany : known);
   const call = startCall(request, env, tenant, params.timeoutMs());
-  if (collection) return list(call, params);
+  if (collection) return write ? deleteRange(call, params) : list(call, params);
   if (path !== null && params.has('key64')) {
     throw new Refusal('bad-request', 'the key is named twice: in the path and by key64');
   }
@@ -106,6 +111,12 @@ async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promi
   return runTxn(call, await readJson(call, txnSchema));
 }
 
+async function serveCompact(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
+  if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
+  const params = new Params(request, compactParams);
+  return compact(startCall(request, env, tenant, params.timeoutMs()));
+}
+
 function serveAdmin(
   request: Request,
   env: RouterEnv,
@@ -122,18 +133,16 @@ function namesKey(request: Request): boolean {
   return /[?&]key64=/.test(request.url);
 }
 
-async function serveStatus(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
+async function serveReport(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  serve: (call: Call) => Promise<Response>,
+  allow = 'GET, HEAD, OPTIONS',
+): Promise<Response> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return methodNotAllowed(request, 'GET, HEAD, OPTIONS');
+    return methodNotAllowed(request, allow);
   }
   new Params(request, []);
-  const status = await groupStatus(env, tenant);
-  if (!status.members.some((member) => 'born' in member)) {
-    return problem('no-leader', 'no member could be reached', {
-      extras: { tenant, members: status.members },
-    });
-  }
-  return new Response(JSON.stringify(status), {
-    headers: { 'content-type': 'application/json', 'cache-control': 'no-store, no-transform' },
-  });
+  return serve(startCall(request, env, tenant, null));
 }
