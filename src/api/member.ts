@@ -12,6 +12,8 @@ export const memberPaths = {
   peer: 'http://member/peer',
   /** Place 1 to a founding place: empty -> BirthAnswer (peer.proto). */
   birth: 'http://member/birth',
+  /** Router to member: upgrade to a WebSocket of one client's watches (watch.proto). */
+  watch: 'http://member/watch',
   /** Router to member: empty -> MemberStatus as JSON. */
   status: 'http://member/status',
   /** Router to member, by hand: the id of the group that is given up -> that of the new one. */
@@ -19,6 +21,10 @@ export const memberPaths = {
   /** Only when CHAOS is "true": `?do=abort`. (Eviction is the runtime's: src/router/chaos.ts.) */
   chaos: 'http://member/chaos',
 } as const;
+
+/** Text on a watch's socket that the runtime answers by itself, without waking the member. */
+export const watchPing = 'ping';
+export const watchPong = 'pong';
 
 export function memberName(tenant: string, place: number): string {
   return `${tenant}/${place}`;
@@ -55,6 +61,8 @@ export interface MemberStatus {
   readonly appliedIndex: number;
   readonly revision: number;
   readonly compactRevision: number;
+  /** Open here, sleeping ones included. */
+  readonly watches: { readonly sockets: number; readonly watches: number };
   readonly databaseBytes: number;
   /** True when the core waits for nothing and the object holds no timer. */
   readonly atRest: boolean;
@@ -64,7 +72,15 @@ export interface MemberStatus {
 
 export interface MemberCounters {
   /** Requests that came to this object, by kind; their sum is what the platform bills. */
-  readonly requestsIn: { client: number; peer: number; birth: number; status: number };
+  readonly requestsIn: {
+    client: number;
+    peer: number;
+    birth: number;
+    status: number;
+    watch: number;
+  };
+  /** Of sockets that were open already; the platform bills twenty of them as one request. */
+  readonly watchMessages: number;
   readonly requestsOut: { peer: number; birth: number; relay: number };
   readonly rowsRead: number;
   readonly rowsWritten: number;

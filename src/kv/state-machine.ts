@@ -11,8 +11,11 @@ import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../ap
 import { applyCommands, type CommandResult } from './apply.ts';
 import { attachedKeys } from './attachments.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
+import type { Bounds } from './bounds.ts';
 import { compactionPending, compactStep } from './compaction.ts';
+import { type Change, type ChangePage, changePage, encodeEvent, previousOf } from './events.ts';
 import { logicalHash } from './hash.ts';
+import type { Position } from './history.ts';
 import { type Lease, type LeaseChanges, Leases } from './leases.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
@@ -198,6 +201,16 @@ export class StateMachine {
   /** What has become of the leases since the last call in this life; of the lives before nothing. */
   takeLeaseChanges(): LeaseChanges {
     return this.store.leases.takeChanges();
+  }
+
+  /** Changes after a place of the history up to revision `to` (events.ts). */
+  changes(after: Position, to: number, bytesMax: number, bounds: Bounds | null = null): ChangePage {
+    return changePage(this.store, after, to, bytesMax, bounds);
+  }
+
+  /** A change as an encoded mvccpb.Event. */
+  event(change: Change, withPrevious: boolean): Uint8Array {
+    return encodeEvent(change, withPrevious ? previousOf(this.store, change) : undefined);
   }
 
   /** The same on members that hold the same logical state: see hash.ts. Yields between pages. */

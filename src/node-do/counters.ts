@@ -7,7 +7,8 @@ export type Counters = Mutable<MemberCounters>;
 
 export function newCounters(): Counters {
   return {
-    requestsIn: { client: 0, peer: 0, birth: 0, status: 0 },
+    requestsIn: { client: 0, peer: 0, birth: 0, status: 0, watch: 0 },
+    watchMessages: 0,
     requestsOut: { peer: 0, birth: 0, relay: 0 },
     rowsRead: 0,
     rowsWritten: 0,

@@ -19,7 +19,7 @@ import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
-import { type Identity, memberId, placeOf } from './identity.ts';
+import { type Identity, incarnationOf, memberId, numericId, placeOf } from './identity.ts';
 import { MemberStorage, type Results, type StorageLimits } from './member-storage.ts';
 import { Peers } from './peers.ts';
 import type { CodeVersion, Platform } from './platform.ts';
@@ -27,6 +27,7 @@ import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
 import { type Read, type ReadOutcome, Reads } from './reads.ts';
 import { Versions } from './versions.ts';
 import { WaitingRoom } from './waiting.ts';
+import { WatchHub } from './watch-hub.ts';
 
 /** Why a member is one no more. */
 export type Fate = 'removed' | 'lost';
@@ -66,6 +67,7 @@ export class GroupMember {
   private readonly counters: Counters;
   private readonly storage: MemberStorage;
   readonly peers: Peers;
+  readonly watches: WatchHub;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
   private readonly conditions = new Conditions(this.room);
@@ -104,10 +106,21 @@ export class GroupMember {
       onSilence: (peer) => this.turn(() => this.core.peerUnreachable(peer, platform.now())),
       group: () => this.groupAround(),
     });
+    this.watches = new WatchHub(this.hubHome(), platform.sockets());
     this.alarms = new Alarms(platform, identity.repairMs);
     this.armTimer();
     this.compactor = new Compactor(platform, this.machine, counters);
     this.compact();
+  }
+
+  private hubHome() {
+    return {
+      source: this.machine,
+      clusterId: numericId(this.birth.groupId),
+      memberId: numericId(incarnationOf(this.self)),
+      term: () => this.core.term,
+      yieldTurn: () => this.platform.yieldTurn(),
+    };
   }
 
   private groupAround() {
@@ -413,6 +426,7 @@ export class GroupMember {
     if (isLongWork && this.core.role === 'leader') this.alarms.expectLongWork();
     const installed = chunks.findLast(({ install }) => install)?.install;
     if (installed) this.proposals.abandon(installed.index);
+    if (installed) this.watches.resync();
     if (openSnapshot && !removed) this.openSnapshot();
     return results;
   }
@@ -451,9 +465,15 @@ export class GroupMember {
     for (const { id, index } of effects.reads) this.reads.confirm(id, index, now);
     for (const id of effects.droppedReads) this.reads.drop(id);
     this.reads.settleUpTo(this.machine.appliedIndex);
+    this.tellWatches();
     this.conditions.look();
     this.compact();
     this.cutLog();
+  }
+
+  private tellWatches(): void {
+    if (this.storage.canServe) this.watches.advance();
+    else this.watches.end();
   }
 
   /** The log is forgotten as far as its size asks for it and nobody needs it. */
@@ -483,6 +503,7 @@ export class GroupMember {
     this.proposals.failQueue();
     this.proposals.abandon();
     this.reads.abandon();
+    this.watches.end();
     this.conditions.look();
   }
 

@@ -45,6 +45,7 @@ import { clearLog, initialize, takeOver } from './log-store.ts';
 import { type CodeVersion, type Platform, thisCode } from './platform.ts';
 import { redirect } from './replies.ts';
 import { memberStatus } from './status.ts';
+import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 const birthTimeoutMs = 2_000;
 
@@ -71,8 +72,12 @@ export class Member {
     this.tuning = tuning;
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
-    // The life in which it was removed may have ended before its rows went.
-    else void this.discard();
+    else {
+      for (const socket of platform.sockets())
+        socket.close(closeCode.again, 'no member of a group');
+      // The life in which it was removed may have ended before its rows went.
+      void this.discard();
+    }
   }
 
   /** A request of the router: MemberRequest in, MemberReply out. */
@@ -156,6 +161,25 @@ export class Member {
     const deadline = this.platform.now() + birthTimeoutMs;
     await this.join(this.identity, birth).findLeader(0, deadline);
     return birth.groupId;
+  }
+
+  /** A socket for the watches of one client (watch.proto). False: nobody here serves it. */
+  onWatch(socket: WatchSocket): boolean {
+    this.counters.requestsIn.watch += 1;
+    if (!this.group?.canServe || this.group.watches.isFull) return false;
+    this.group.watches.open(socket);
+    return true;
+  }
+
+  /** A WatchAsk; null: a message of another kind. */
+  onWatchMessage(socket: WatchSocket, data: Uint8Array | null): void {
+    this.counters.watchMessages += 1;
+    if (this.group) this.group.watches.hear(socket, data);
+    else socket.close(closeCode.again, 'no member of a group');
+  }
+
+  onWatchClosed(socket: WatchSocket): void {
+    this.group?.watches.closed(socket);
   }
 
   onTimer(): void {

@@ -5,6 +5,7 @@
 import { protocolVersion } from '../api/limits.ts';
 import { currentRulesVersion } from '../kv/batch.ts';
 import type { Sql } from '../kv/sql.ts';
+import type { WatchSocket } from './watch-hub.ts';
 
 export interface Platform {
   readonly tenant: string;
@@ -31,6 +32,8 @@ export interface Platform {
   yieldTurn(): Promise<void>;
   /** One request to another member of this tenant; rejects when no answer came in time. */
   call(place: number, path: MemberPath, body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** The sockets of watches that are open here, those of earlier lives included. */
+  sockets(): readonly WatchSocket[];
   /** Ends this life: nothing it has not made durable may become visible. */
   abort(reason: string): void;
 }

@@ -3,11 +3,12 @@
  * requests into its calls. Nothing of consensus is decided here.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { memberName, memberPaths, parseMemberName } from '../api/member.ts';
+import { memberName, memberPaths, parseMemberName, watchPing, watchPong } from '../api/member.ts';
 import { newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
 import { Member } from './member.ts';
 import type { MemberPath, Platform } from './platform.ts';
+import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 export interface RaftNodeEnv {
   readonly RAFT_NODE: DurableObjectNamespace;
@@ -26,6 +27,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
   private readonly member: Member;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private timerAt = 0;
+  private readonly sockets = new Map<WebSocket, WatchSocket>();
 
   constructor(ctx: DurableObjectState, env: RaftNodeEnv) {
     super(ctx, env);
@@ -51,12 +53,50 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         const groupId = await this.member.recover(await request.text());
         return groupId === null ? new Response(null, { status: 412 }) : new Response(groupId);
       }
+      case memberPaths.watch:
+        return this.watch(request);
       case memberPaths.status:
         return Response.json(this.member.status());
     }
     if (this.env.CHAOS === 'true' && request.url === `${memberPaths.chaos}?do=abort`)
       this.ctx.abort('aborted by request');
     return new Response('no such path\n', { status: 404 });
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    const data = typeof message === 'string' ? null : new Uint8Array(message);
+    this.member.onWatchMessage(this.socketOf(socket), data);
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.member.onWatchClosed(this.socketOf(socket));
+    this.sockets.delete(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.webSocketClose(socket);
+  }
+
+  /** Hibernatable: with nothing to tell, the object sleeps and its sockets stay open. */
+  private watch(request: Request): Response {
+    if (request.headers.get('upgrade') !== 'websocket') return new Response(null, { status: 426 });
+    const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
+    this.ctx.acceptWebSocket(server);
+    // The router's way to notice that a socket is dead; it wakes nobody.
+    this.ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(watchPing, watchPong));
+    if (this.member.onWatch(this.socketOf(server)))
+      return new Response(null, { status: 101, webSocket: client });
+    server.close(closeCode.again, 'no member of a group');
+    return new Response(null, { status: 503 });
+  }
+
+  private socketOf(socket: WebSocket): WatchSocket {
+    let known = this.sockets.get(socket);
+    if (!known) {
+      known = watchSocket(socket);
+      this.sockets.set(socket, known);
+    }
+    return known;
   }
 
   override alarm(): void {
@@ -84,6 +124,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       setTimer: (at) => this.setTimer(at),
       yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
       call: (place, path, body, timeoutMs) => this.call(name.tenant, place, path, body, timeoutMs),
+      sockets: () => this.ctx.getWebSockets().map((socket) => this.socketOf(socket)),
       abort: (reason) => this.ctx.abort(reason),
     };
   }
@@ -138,6 +179,23 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     if (!response.ok) throw new Error(`member ${place} answered ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   }
+}
+
+function watchSocket(socket: WebSocket): WatchSocket {
+  return {
+    get attachment() {
+      return (socket.deserializeAttachment() as Uint8Array | null) ?? null;
+    },
+    send: (message) => socket.send(message),
+    close(code, reason) {
+      try {
+        socket.close(code, reason);
+      } catch {
+        // Closed already.
+      }
+    },
+    attach: (data) => socket.serializeAttachment(data),
+  };
 }
 
 function preferredPlaces(list: string | undefined): number[] {

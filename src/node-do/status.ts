@@ -37,6 +37,7 @@ const unborn = {
   appliedIndex: 0,
   revision: 0,
   compactRevision: 0,
+  watches: { sockets: 0, watches: 0 },
   atRest: true,
 } as const;
 
@@ -67,6 +68,7 @@ function ofGroup(group: GroupMember) {
     appliedIndex: machine.appliedIndex,
     revision: machine.revision,
     compactRevision: machine.compactRevision,
+    watches: group.watches.sizes,
     atRest: group.atRest,
   } as const;
 }

@@ -5,6 +5,7 @@ import { electionMutants } from './catalogue/elections.ts';
 import { placeMutants } from './catalogue/places.ts';
 import { replicationMutants } from './catalogue/replication.ts';
 import { turnMutants } from './catalogue/turn.ts';
+import { watchMutants } from './catalogue/watch.ts';
 import type { Mutant } from './mutant.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -14,4 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...turnMutants,
   ...placeMutants,
   ...checkerMutants,
+  ...watchMutants,
 ];

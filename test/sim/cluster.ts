@@ -290,6 +290,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
           cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
         });
       }),
+    sockets: () => [],
     abort: (reason) => {
       cluster.aborts.push(`${place}: ${reason}`);
       cluster.end(place, reason);

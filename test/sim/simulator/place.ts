@@ -362,6 +362,7 @@ function platformOf(simulation: Simulation, place: Place, life: Life): Platform 
         world.schedule(0, () => simulation.runIn(life, () => resolve()));
       }),
     call: (to, path, body, timeoutMs) => simulation.callBetween(life, to, path, body, timeoutMs),
+    sockets: () => [],
     abort: (reason) => simulation.aborts(life, reason),
   };
 }
