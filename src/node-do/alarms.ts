@@ -1,12 +1,17 @@
 /**
- * The one alarm of a member: for repair, and as a keep-alive (design.md section 6).
+ * The one alarm of a member: for repair, for leases, and as a keep-alive (design.md section 6).
  *
  * Repair: at rest with something unfinished (a member that did not answer, a tail that nobody has
- * resolved) it looks again at growing intervals, which survive this life. Keep-alive: the runtime
- * evicts an object that only sends, after about 70 s without an event, so a member that has had
- * work for a while gives itself one. At rest with nothing to repair there is no alarm.
+ * resolved) it looks again at growing intervals, which survive this life. Leases: the leader wakes
+ * when the first one ends, everybody else to see whether somebody does (lease-watchdog.ts).
+ * Keep-alive: the runtime evicts an object that only sends, after about 70 s without an event, so a
+ * member that has had work for a while gives itself one. With nothing to come there is no alarm.
+ *
+ * An alarm that is set already and rings earlier serves too: it only has another look taken. So what
+ * moves later (a lease that is kept alive) costs nothing, and nothing but a grant, which is a new
+ * thing to wait for, moves an alarm earlier on the way of a write.
  */
-import { saveRepair } from './identity.ts';
+import { type AlarmPlan, savePlan } from './identity.ts';
 import type { Platform } from './platform.ts';
 
 const repairFirstMs = 60_000;
@@ -14,30 +19,58 @@ const repairMaxMs = 3_600_000;
 /** Work of less than this needs no keep-alive. */
 const workMs = 20_000;
 const keepAliveMs = 25_000;
+/** A watchdog that has got no answer; doubles up to the maximum. */
+const watchFirstMs = 10_000;
+const watchMaxMs = 3_600_000;
+/** If the life in which the watchdog asks ends before it has an answer. */
+const watchAgainMs = 60_000;
 
 export interface Duties {
   /** Nothing is waited for here. */
   readonly atRest: boolean;
   readonly needsRepair: boolean;
+  /** At the leader: when the first lease ends. null: no lease. Undefined: this is not the leader. */
+  readonly leaseEndsAt: number | null | undefined;
+}
+
+/** What an alarm is for. */
+export interface Rung {
+  readonly repair: boolean;
+  readonly keepAlive: boolean;
+  readonly watch: boolean;
 }
 
 export class Alarms {
   private readonly platform: Platform;
-  private repairMs: number;
+  private plan: AlarmPlan;
+  /** As it is durable. */
+  private saved: AlarmPlan;
   /** When the alarm is set for; null: none that this life knows of. */
   private at: number | null = null;
   private workSince: number | null = null;
-  /** The alarm is there to keep this life, and is too soon for anything else. */
-  private isKeepAlive = false;
+  private keepAliveAt: number | null = null;
+  /** This life has tried what was to be repaired. */
+  private repairTried = false;
+  /** While the watchdog asks: when it is to ring again if this life ends meanwhile. */
+  private asksAgainAt: number | null = null;
 
-  constructor(platform: Platform, repairMs: number) {
+  constructor(platform: Platform, plan: AlarmPlan) {
     this.platform = platform;
-    this.repairMs = repairMs;
+    this.plan = plan;
+    this.saved = plan;
   }
 
-  /** It has rung: what it was set for is looked at again. */
-  rung(): void {
+  /** It has rung, maybe early or for nothing: what is due? */
+  rung(): Rung {
+    const now = this.platform.now();
+    const { watchAt } = this.plan;
+    const repair = isPast(this.repairAt(now), now);
+    const keepAlive = isPast(this.keepAliveAt, now);
     this.at = null;
+    if (keepAlive) this.keepAliveAt = null;
+    this.repairTried ||= repair;
+    const watch = watchAt > 0 && watchAt <= now && this.asksAgainAt === null;
+    return { repair, keepAlive, watch };
   }
 
   /**
@@ -45,50 +78,105 @@ export class Alarms {
    * in the middle, the alarm has the next one look at it.
    */
   expectLongWork(): void {
-    if (this.at === null) this.set(this.platform.now() + repairFirstMs);
+    if (this.plan.repairAt === 0) this.change({ repairAt: this.platform.now() + repairFirstMs });
+  }
+
+  get isWatching(): boolean {
+    return this.plan.watchAt > 0;
+  }
+
+  /** The watchdog looks at `at`, or earlier if it was to. */
+  watchFrom(at: number): void {
+    const { watchAt } = this.plan;
+    if (watchAt === 0 || at < watchAt) this.change({ watchAt: at });
+  }
+
+  /** The watchdog asks. Nothing is written before it has an answer. */
+  watchAsks(): void {
+    this.asksAgainAt = this.platform.now() + watchAgainMs;
+  }
+
+  /** A leader has said when to look next; null: it has no lease, and there is nothing to watch. */
+  watchNext(at: number | null): void {
+    this.asksAgainAt = null;
+    this.change({ watchMs: 0, watchAt: at ?? 0 });
+  }
+
+  /** Nobody has: the interval grows (consensus-rules.md 14). */
+  watchUnanswered(): void {
+    const watchMs = Math.min(watchMaxMs, Math.max(watchFirstMs, 2 * this.plan.watchMs));
+    this.asksAgainAt = null;
+    this.change({ watchMs, watchAt: this.platform.now() + watchMs });
+  }
+
+  /** Within a transaction: what has changed in the plan. */
+  save(): void {
+    if (this.plan === this.saved) return;
+    savePlan(this.platform.sql, this.plan);
+    this.saved = this.plan;
   }
 
   /** After each turn. */
-  arrange({ atRest, needsRepair }: Duties): void {
+  arrange({ atRest, needsRepair, leaseEndsAt }: Duties): void {
     const now = this.platform.now();
-    if (!atRest) {
-      this.keepAlive(now);
+    this.planKeepAlive(atRest, now);
+    this.planRepair(atRest, needsRepair, now);
+    if (this.plan !== this.saved) this.platform.transaction(() => this.save());
+    const watchAt = this.asksAgainAt ?? (this.plan.watchAt || null);
+    const leaseAt = leaseEndsAt === undefined ? watchAt : leaseEndsAt;
+    this.wait(earliest(leaseAt, earliest(this.keepAliveAt, this.repairAt(now))), now);
+  }
+
+  private planKeepAlive(atRest: boolean, now: number): void {
+    if (atRest) {
+      this.workSince = null;
+      this.keepAliveAt = null;
       return;
     }
-    this.workSince = null;
-    if (needsRepair) this.planRepair(now);
-    else this.nothingToDo();
-  }
-
-  private keepAlive(now: number): void {
     this.workSince ??= now;
-    if (now - this.workSince < workMs) return;
-    // Only ever moved later while it is ahead: an earlier alarm would hold up this turn's commit.
-    if (this.at === null || this.at - now < keepAliveMs - workMs) {
-      this.set(now + keepAliveMs);
-      this.isKeepAlive = true;
-    }
+    if (now - this.workSince >= workMs) this.keepAliveAt ??= now + keepAliveMs;
   }
 
-  private planRepair(now: number): void {
-    // As a repair alarm a keep-alive would begin the work again that has just been given up.
-    if (this.at !== null && this.at > now && !this.isKeepAlive) return;
-    this.repairMs = Math.min(repairMaxMs, Math.max(repairFirstMs, 2 * this.repairMs));
-    this.platform.transaction(() => saveRepair(this.platform.sql, this.repairMs));
-    this.set(now + this.repairMs);
+  private planRepair(atRest: boolean, needsRepair: boolean, now: number): void {
+    // Whoever works tries to reach everybody.
+    if (!atRest) this.repairTried = true;
+    else if (needsRepair && this.repairAt(now) === null) {
+      const repairMs = Math.min(repairMaxMs, Math.max(repairFirstMs, 2 * this.plan.repairMs));
+      this.change({ repairMs, repairAt: now + repairMs });
+      this.repairTried = false;
+    } else if (!needsRepair && this.repairTried) this.change({ repairMs: 0, repairAt: 0 });
   }
 
-  private nothingToDo(): void {
-    if (this.repairMs > 0) {
-      this.repairMs = 0;
-      this.platform.transaction(() => saveRepair(this.platform.sql, 0));
-    }
-    if (this.at !== null) this.set(null);
+  /** null: it is not planned, or was tried at its time. */
+  private repairAt(now: number): number | null {
+    const { repairAt } = this.plan;
+    return repairAt === 0 || (repairAt <= now && this.repairTried) ? null : repairAt;
+  }
+
+  private wait(until: number | null, now: number): void {
+    const { at } = this;
+    if (until === null) {
+      if (at !== null) this.set(null);
+    } else if (at === null || until < at || (at <= now && until > now)) this.set(until);
+  }
+
+  private change(fields: Partial<AlarmPlan>): void {
+    const plan = { ...this.plan, ...fields };
+    const names = Object.keys(fields) as (keyof AlarmPlan)[];
+    if (names.some((name) => plan[name] !== this.plan[name])) this.plan = plan;
   }
 
   private set(at: number | null): void {
     this.at = at;
-    this.isKeepAlive = false;
     this.platform.setAlarm(at);
   }
+}
+
+function isPast(at: number | null, now: number): boolean {
+  return at !== null && at <= now;
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
 }

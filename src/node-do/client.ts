@@ -17,8 +17,10 @@ import { defaultRequestTimeoutMs, maxRequestTimeoutMs } from '../api/limits.ts';
 import type { Outcome } from '../kv/store.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
+import { type LeaseOutcome, LeaseService } from './lease-service.ts';
 import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
+import type { ReadOutcome } from './reads.ts';
 import { failure, Replies, redirect } from './replies.ts';
 
 /** Pages of a range read before other events are let in. */
@@ -29,12 +31,14 @@ export class ClientService {
   private readonly group: GroupMember;
   private readonly replies: Replies;
   private readonly membership: Membership;
+  private readonly leases: LeaseService;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
     this.group = group;
     this.replies = new Replies(group, platform.place);
     this.membership = new Membership(platform, group);
+    this.leases = new LeaseService(platform, group, this.replies);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -61,9 +65,21 @@ export class ClientService {
         return this.changed(await this.membership.change(op.value, deadline));
       case 'transferLeader':
         return this.changed(await this.membership.transfer(op.value, deadline));
+      case 'leaseKeepAlive':
+        return this.ofLeases(await this.leases.keepAlive(op.value.ids, deadline));
+      case 'leaseTimeToLive':
+        return this.ofLeases(await this.leases.timeToLive(op.value, deadline));
+      case 'leaseLeases':
+        return this.ofLeases(await this.leases.list(deadline));
+      case 'askDeadline':
+        return this.ofLeases(await this.leases.nextDeadline(deadline));
       default:
         return this.linearizableRead(request, deadline);
     }
+  }
+
+  private ofLeases(outcome: LeaseOutcome): MemberReply {
+    return typeof outcome === 'string' ? this.unread(outcome) : outcome;
   }
 
   private changed(outcome: ChangeOutcome): MemberReply {
@@ -91,7 +107,7 @@ export class ClientService {
     if (leader === this.group.self) return null;
     if (leader === null) return this.redirect(0, false);
     // The router could not reach it, this member can: one hop.
-    const mayTravel = isRead(request) || request.mayPropose;
+    const mayTravel = isRepeatable(request) || request.mayPropose;
     if (request.relayed || !mayTravel || !this.group.peers.mayRelay)
       return this.redirect(placeOf(leader), true);
     return this.relay(request, placeOf(leader), deadline);
@@ -110,7 +126,7 @@ export class ClientService {
       return fromBinary(MemberReplySchema, await this.group.peers.relay(place, body, timeoutMs));
     } catch {
       // It may have arrived. A read can be asked again; a write cannot.
-      return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);
+      return isRepeatable(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);
     }
   }
 
@@ -137,9 +153,12 @@ export class ClientService {
   }
 
   private async linearizableRead(request: MemberRequest, deadline: number): Promise<MemberReply> {
-    switch (await this.group.readPoint(deadline)) {
-      case 'ready':
-        return this.read(request, deadline);
+    const outcome = await this.group.readPoint(deadline);
+    return outcome === 'ready' ? this.read(request, deadline) : this.unread(outcome);
+  }
+
+  private unread(outcome: Exclude<ReadOutcome, 'ready'>): MemberReply {
+    switch (outcome) {
       case 'notLeader':
         return this.notLeader();
       case 'timeout':
@@ -204,6 +223,13 @@ export class ClientService {
 
 function isRead({ op }: MemberRequest): boolean {
   return op.case === 'range' || op.case === 'readTxn' || op.case === 'ping';
+}
+
+/** May be asked again where nobody knows what became of it. */
+function isRepeatable(request: MemberRequest): boolean {
+  const { op } = request;
+  if (op.case === 'leaseKeepAlive' || op.case === 'leaseTimeToLive') return true;
+  return op.case === 'leaseLeases' || isRead(request);
 }
 
 /** A physical compaction is answered when the rows are gone, as etcd does. */

@@ -20,6 +20,10 @@ import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
 import { type Identity, incarnationOf, memberId, numericId, placeOf } from './identity.ts';
+import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
+import type { Office } from './lease-clock.ts';
+import { LeaseWatchdog } from './lease-watchdog.ts';
+import { Leases } from './leases.ts';
 import { MemberStorage, type Results, type StorageLimits } from './member-storage.ts';
 import { Peers } from './peers.ts';
 import type { CodeVersion, Platform } from './platform.ts';
@@ -74,6 +78,8 @@ export class GroupMember {
   private readonly reads = new Reads();
   private readonly compactor: Compactor;
   private readonly alarms: Alarms;
+  readonly leases: Leases;
+  private readonly watchdog: LeaseWatchdog;
   private readonly versions: Versions;
   /** Peers that have answered in this life: they need no birth record any more. */
   private readonly acquainted = new Set<MemberId>();
@@ -107,7 +113,9 @@ export class GroupMember {
       group: () => this.groupAround(),
     });
     this.watches = new WatchHub(this.hubHome(), platform.sockets());
-    this.alarms = new Alarms(platform, identity.repairMs);
+    this.alarms = new Alarms(platform, identity.plan);
+    this.leases = new Leases(platform, this.machine, this.proposals, () => this.turn(nothing));
+    this.watchdog = this.newWatchdog();
     this.armTimer();
     this.compactor = new Compactor(platform, this.machine, counters);
     this.compact();
@@ -121,6 +129,21 @@ export class GroupMember {
       term: () => this.core.term,
       yieldTurn: () => this.platform.yieldTurn(),
     };
+  }
+
+  private newWatchdog(): LeaseWatchdog {
+    const { core, platform, self, peers } = this;
+    return new LeaseWatchdog(platform, this.alarms, this.machine, {
+      self,
+      peers,
+      rank: () => {
+        const { voters } = core.configuration;
+        return voters.includes(self) ? voters.indexOf(self) : voters.length;
+      },
+      leaderHint: () => (core.leaderHint === self ? null : core.leaderHint),
+      findLeader: (deadline) => this.findLeader(core.term, deadline),
+      onAnswer: () => this.turn(nothing),
+    });
   }
 
   private groupAround() {
@@ -176,28 +199,57 @@ export class GroupMember {
    * call. Must be called in an event that arrived on this life (design.md section 4).
    */
   readPoint(deadline: number): Promise<ReadOutcome> {
+    return new Promise((resolve) => this.beginRead(deadline, resolve));
+  }
+
+  private beginRead(deadline: number, settle: (outcome: ReadOutcome) => void): void {
+    const waiter = {
+      deadline,
+      expire: () => {
+        this.reads.withdraw(read);
+        settle('timeout');
+      },
+    };
+    const read: Read = {
+      queuedAt: this.platform.now(),
+      settle: (outcome) => {
+        this.room.remove(waiter);
+        settle(outcome);
+      },
+    };
+    if (!this.mayRead) settle('notLeader');
+    else if (!this.reads.enqueue(read)) settle('overloaded');
+    else {
+      this.counters.reads += 1;
+      this.room.add(waiter);
+      this.turn(nothing);
+    }
+  }
+
+  /**
+   * Gives these leases their whole TTL again, confirmed like a linearizable read; like one it must be
+   * called in an event that arrived on this life. Only the leader does it.
+   */
+  keepAlive(ids: readonly bigint[], deadline: number): Promise<KeepAliveOutcome> {
     return new Promise((resolve) => {
-      const waiter = {
-        deadline,
-        expire: () => {
-          this.reads.withdraw(read);
-          resolve('timeout');
-        },
-      };
-      const read: Read = {
-        queuedAt: this.platform.now(),
-        settle: (outcome) => {
+      const { keepAlives } = this.leases;
+      const waiter = { deadline, expire: () => keepAlives.refuse(keepAlive, 'timeout') };
+      const keepAlive: KeepAlive = {
+        ids,
+        answer: (outcome) => {
           this.room.remove(waiter);
           resolve(outcome);
         },
       };
-      if (!this.mayRead) resolve('notLeader');
-      else if (!this.reads.enqueue(read)) resolve('overloaded');
-      else {
-        this.counters.reads += 1;
-        this.room.add(waiter);
-        this.turn(nothing);
-      }
+      keepAlives.begin(keepAlive);
+      if (this.core.role !== 'leader') keepAlives.refuse(keepAlive, 'notLeader');
+      else
+        this.beginRead(deadline, (outcome) => {
+          if (outcome !== 'ready') return keepAlives.refuse(keepAlive, outcome);
+          // It may have to wait for what becomes of a proposed expiry.
+          this.room.add(waiter);
+          keepAlives.confirm(keepAlive);
+        });
     });
   }
 
@@ -259,16 +311,21 @@ export class GroupMember {
 
   /** Late, twice or for nothing: it only has another look taken. */
   onAlarm(): void {
-    this.alarms.rung();
-    // A follower at work has set it as a keep-alive: what it doubts it would doubt for ever.
-    const looksAgain = this.atRest || this.core.role === 'leader';
-    this.turn(() => {
-      if (looksAgain) this.core.repair(this.platform.now());
-    });
+    const due = this.alarms.rung();
+    const leads = this.core.role === 'leader';
+    if (!leads) this.watchdog.look(due.watch);
+    // A follower at work that has kept itself alive would doubt for ever what it doubts.
+    const repairs = due.repair || (due.keepAlive && leads);
+    this.turn(() => repairs && this.core.repair(this.platform.now()));
   }
 
   get atRest(): boolean {
-    return this.nextDeadline() === null && !this.compactor.isRunning;
+    return this.nextDeadline() === null && !this.isBusy;
+  }
+
+  /** With work of its own, which waits for nothing. */
+  private get isBusy(): boolean {
+    return this.compactor.isRunning || this.leases.clock.isLoading;
   }
 
   get canServe(): boolean {
@@ -350,6 +407,7 @@ export class GroupMember {
   }
 
   private runTurn(input: () => void, replyTo: MemberId | null): Message[] {
+    this.holdOffice();
     input();
     const effects = this.takeEffects();
     if (effects.lost) {
@@ -369,7 +427,8 @@ export class GroupMember {
     const first = this.core.take();
     const now = this.platform.now();
     const leads = this.core.role === 'leader';
-    if (!leads) this.proposals.failQueue();
+    if (leads) this.leases.proposeDue(now);
+    else this.proposals.failQueue();
     if (!this.mayRead) this.reads.failQueue();
     const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
     return flushed.includes(true) ? joinEffects(first, this.core.take()) : first;
@@ -416,7 +475,8 @@ export class GroupMember {
       this.counters.elections += 1;
     }
     const bury = removed ? () => this.home.bury(this, 'removed') : null;
-    const results = this.storage.carryOut(effects, bury);
+    const results = this.storage.carryOut(effects, bury, () => this.followLeases());
+    this.holdOffice();
     this.core.applied(this.machine.appliedIndex);
     const { canApply } = this.storage;
     if (canApply !== this.core.canLead) canApply ? this.core.standUp() : this.core.standDown();
@@ -429,6 +489,28 @@ export class GroupMember {
     if (installed) this.watches.resync();
     if (openSnapshot && !removed) this.openSnapshot();
     return results;
+  }
+
+  /** Within the turn's transaction. */
+  private followLeases(): void {
+    this.holdOffice();
+    const changes = this.machine.takeLeaseChanges();
+    if (this.leases.clock.isRunning) this.leases.clock.follow(changes);
+    else this.watchdog.follow(changes);
+  }
+
+  /** The clock of leases runs while this member leads, from when its mark is durable. */
+  private holdOffice(): void {
+    const { clock } = this.leases;
+    const led = clock.isRunning;
+    clock.hold(this.office);
+    if (led && !clock.isRunning) this.watchdog.lookSoon();
+  }
+
+  private get office(): Office | null {
+    const { term, leader, at } = this.storage.log.mark;
+    const leads = this.core.role === 'leader' && leader === this.self && term === this.core.term;
+    return leads ? { term, beganAt: at } : null;
   }
 
   private openSnapshot(): void {
@@ -466,6 +548,7 @@ export class GroupMember {
     for (const id of effects.droppedReads) this.reads.drop(id);
     this.reads.settleUpTo(this.machine.appliedIndex);
     this.tellWatches();
+    this.leases.keepAlives.look();
     this.conditions.look();
     this.compact();
     this.cutLog();
@@ -504,6 +587,7 @@ export class GroupMember {
     this.proposals.abandon();
     this.reads.abandon();
     this.watches.end();
+    this.leases.stop();
     this.conditions.look();
   }
 
@@ -527,8 +611,13 @@ export class GroupMember {
   private rearrange(): void {
     const at = this.nextDeadline();
     this.armTimer(at);
-    const atRest = at === null && !this.compactor.isRunning;
-    this.alarms.arrange({ atRest, needsRepair: atRest && this.core.needsRepair });
+    const atRest = at === null && !this.isBusy;
+    const { clock } = this.leases;
+    this.alarms.arrange({
+      atRest,
+      needsRepair: atRest && this.core.needsRepair,
+      leaseEndsAt: clock.isRunning ? this.leases.alarmAt(this.platform.now()) : undefined,
+    });
   }
 
   private armTimer(at = this.nextDeadline()): void {
@@ -546,6 +635,7 @@ export class GroupMember {
         ? this.proposals.leavesAt(this.core.uncommittedEntries, now)
         : null,
       this.reads.leavesAt(now),
+      this.leases.nextDeadline(now),
     ])
       if (at !== null && (earliest === null || at < earliest)) earliest = at;
     return earliest;

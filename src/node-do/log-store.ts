@@ -32,7 +32,7 @@ type LogPosition = BootState['logStart'];
 
 /** Rows that a new member begins with: term 0, and the founding configuration at index 0. */
 export function initialize(sql: Sql, founding: Configuration): void {
-  sql.run('INSERT INTO raft_hard_state VALUES (1, 0, NULL, NULL, 0, 0, 0)');
+  sql.run('INSERT INTO raft_hard_state VALUES (1, 0, NULL, NULL, 0, 0, 0, 0)');
   sql.run('INSERT INTO raft_configuration VALUES (0, ?)', encodeConfiguration(founding));
 }
 
@@ -40,26 +40,40 @@ export function initialize(sql: Sql, founding: Configuration): void {
  * Recovery from a lost quorum: a configuration of the survivor alone is the last entry of its log, of
  * a term of its own. Whoever campaigns with that wins alone and commits all there is.
  */
-export function takeOver(sql: Sql, configuration: Configuration): void {
+export function takeOver(sql: Sql, configuration: Configuration, now: number): void {
   const log = new LogStore(sql);
   const { hardState, last } = log.boot();
   const term = Math.max(hardState.term, last.term) + 1;
   const payload = { type: 'configuration', configuration } as const;
-  log.persist({
+  const effects = {
     ...noEffects(),
     hardState: { term, vote: null, termLeader: null, termLeaderBoot: 0 },
     append: [{ index: last.index + 1, term, payload }],
-  });
+  };
+  log.persist(effects, now);
 }
+
+const tables = [
+  ...['raft_log', 'raft_hard_state', 'raft_configuration', 'raft_snapshot'],
+  'lease_deadline',
+];
 
 /** Forgets everything of a member, so that its place can be another one. */
 export function clearLog(sql: Sql): void {
-  for (const table of ['raft_log', 'raft_hard_state', 'raft_configuration', 'raft_snapshot'])
-    sql.run(`DELETE FROM ${table}`);
+  for (const table of tables) sql.run(`DELETE FROM ${table}`);
+}
+
+/** Who leads a term, and the wall time at which that was first known here. */
+export interface LeaderMark {
+  readonly term: Term;
+  readonly leader: MemberId | null;
+  readonly at: number;
 }
 
 export class LogStore implements LogReader {
   private readonly sql: Sql;
+  /** As it is durable. */
+  mark: LeaderMark = { term: 0, leader: null, at: 0 };
   /** bytes_to of the last row; null: not read yet. */
   private bytesTo: number | null = null;
 
@@ -87,15 +101,18 @@ export class LogStore implements LogReader {
 
   private loadHardState(): { hardState: HardState; logStart: LogPosition } {
     const row = this.sql.first(
-      'SELECT term, vote, term_leader, term_leader_boot, start_index, start_term FROM raft_hard_state',
+      `SELECT term, vote, term_leader, term_leader_boot, start_index, start_term, marked_at
+       FROM raft_hard_state`,
     );
     if (!row) throw new Error('a member of a group has its hard state');
-    const [term, vote, termLeader, termLeaderBoot, startIndex, startTerm] = row;
+    const [term, vote, termLeader, termLeaderBoot, startIndex, startTerm, markedAt] = row;
+    const leader = termLeader as MemberId | null;
+    this.mark = { term: Number(term), leader, at: Number(markedAt) };
     return {
       hardState: {
         term: Number(term),
         vote: vote as MemberId | null,
-        termLeader: termLeader as MemberId | null,
+        termLeader: leader,
         termLeaderBoot: Number(termLeaderBoot),
       },
       logStart: { index: Number(startIndex), term: Number(startTerm) },
@@ -115,24 +132,29 @@ export class LogStore implements LogReader {
   }
 
   /** Hard state, truncation and entries; an installed snapshot is `reset` before. */
-  persist({ hardState, truncateFrom, append }: Effects): void {
+  persist({ hardState, truncateFrom, append }: Effects, now: number): void {
     const { sql } = this;
-    if (hardState) {
-      const { term, vote, termLeader, termLeaderBoot } = hardState;
-      sql.run(
-        'UPDATE raft_hard_state SET term = ?, vote = ?, term_leader = ?, term_leader_boot = ?',
-        term,
-        vote,
-        termLeader,
-        termLeaderBoot,
-      );
-    }
+    if (hardState) this.saveHardState(hardState, now);
     if (truncateFrom !== null) {
       sql.run('DELETE FROM raft_log WHERE idx >= ?', truncateFrom);
       sql.run('DELETE FROM raft_configuration WHERE idx >= ?', truncateFrom);
       this.bytesTo = null;
     }
     for (const entry of append) this.insert(entry);
+  }
+
+  private saveHardState({ term, vote, termLeader, termLeaderBoot }: HardState, now: number): void {
+    if (term !== this.mark.term || termLeader !== this.mark.leader)
+      this.mark = { term, leader: termLeader, at: now };
+    this.sql.run(
+      `UPDATE raft_hard_state
+       SET term = ?, vote = ?, term_leader = ?, term_leader_boot = ?, marked_at = ?`,
+      term,
+      vote,
+      termLeader,
+      termLeaderBoot,
+      this.mark.at,
+    );
   }
 
   private insert(entry: Entry): void {

@@ -107,8 +107,8 @@ export class MemberStorage {
     return Math.max(1, this.machine.rulesVersion, this.tailVersion);
   }
 
-  /** `beside` is what else the turn has to write; null: nothing. */
-  carryOut(effects: Effects, beside: (() => void) | null): Results {
+  /** `beside` is what else the turn has to write; null: nothing. `onApplied` goes with what is applied. */
+  carryOut(effects: Effects, beside: (() => void) | null, onApplied: () => void): Results {
     const results = new Map<LogIndex, readonly CommandResult[]>();
     const savesBoot = !this.bootSaved && (effects.messages.length > 0 || effects.append.length > 0);
     if (!savesBoot && !beside && !this.writes(effects)) return results;
@@ -117,8 +117,9 @@ export class MemberStorage {
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       if (effects.abandonReception) this.machine.abandonReceive();
       this.receive(effects);
-      this.log.persist(effects);
+      this.log.persist(effects, this.platform.now());
       this.apply(effects.committed, results);
+      onApplied();
       if (effects.closeSnapshot) this.closeSnapshot();
       beside?.();
     });

@@ -37,6 +37,8 @@ import {
   type Identity,
   loadIdentity,
   memberId,
+  needsUpgrade,
+  noPlan,
   saveBirth,
   saveIncarnation,
   saveTombstone,
@@ -44,6 +46,7 @@ import {
 import { clearLog, initialize, takeOver } from './log-store.ts';
 import { type CodeVersion, type Platform, thisCode } from './platform.ts';
 import { redirect } from './replies.ts';
+import { upgradeSchema } from './schema.ts';
 import { memberStatus } from './status.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
@@ -59,7 +62,7 @@ export class Member {
   private service: ClientService | null = null;
   private birthUnderWay: Promise<MemberReply | null> | null = null;
 
-  /** Reads a fixed number of rows and writes nothing. */
+  /** Reads a fixed number of rows and writes nothing, but once after a deployment. */
   constructor(
     platform: Platform,
     counters: Counters,
@@ -70,6 +73,8 @@ export class Member {
     this.counters = counters;
     this.code = code;
     this.tuning = tuning;
+    if (needsUpgrade(platform.sql))
+      platform.transaction(() => upgradeSchema(platform.sql, platform.now()));
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
     else {
@@ -154,10 +159,11 @@ export class Member {
       saveBirth(this.platform.sql, birth);
       saveIncarnation(this.platform.sql, incarnation);
       const self = memberId(this.platform.place, incarnation);
-      takeOver(this.platform.sql, { voters: [self], outgoing: [], learners: [] });
+      const alone = { voters: [self], outgoing: [], learners: [] };
+      takeOver(this.platform.sql, alone, this.platform.now());
     });
     this.counters.commits += 1;
-    this.identity = { ...identity, incarnation, birth, boot: group.boot, repairMs: 0 };
+    this.identity = { ...identity, incarnation, birth, boot: group.boot, plan: noPlan };
     const deadline = this.platform.now() + birthTimeoutMs;
     await this.join(this.identity, birth).findLeader(0, deadline);
     return birth.groupId;
@@ -233,7 +239,7 @@ export class Member {
       StateMachine.create(sql);
     });
     this.counters.commits += 1;
-    this.identity = { ...identity, birth, tombstone: null, repairMs: 0 };
+    this.identity = { ...identity, birth, tombstone: null, plan: noPlan };
     return this.join(this.identity, birth);
   }
 
@@ -262,7 +268,7 @@ export class Member {
     const tombstone = create(TombstoneSchema, { kind, groupId, members, incarnation: former });
     const incarnation = this.platform.randomId();
     saveTombstone(this.platform.sql, tombstone, incarnation);
-    this.identity = { ...this.identity, incarnation, birth: null, tombstone, repairMs: 0 };
+    this.identity = { ...this.identity, incarnation, birth: null, tombstone, plan: noPlan };
   }
 
   private leave(): void {

@@ -1,5 +1,11 @@
 /** Builds MemberReply messages: etcd responses with their header filled in, failures, redirects. */
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { type MemberReply, MemberReplySchema, type RedirectSchema } from '../api/gen/member_pb.js';
 import {
@@ -19,6 +25,10 @@ import { protocolVersion } from '../api/limits.ts';
 import type { CommandResponse } from '../kv/state-machine.ts';
 import type { GroupMember } from './group-member.ts';
 import { incarnationOf, numericId } from './identity.ts';
+
+interface Headed {
+  header?: ResponseHeader | undefined;
+}
 
 export class Replies {
   private readonly group: GroupMember;
@@ -65,8 +75,7 @@ export class Replies {
 
   /** A ping is answered like an empty range: its header says the revision. */
   ping(): MemberReply {
-    const header = create(ResponseHeaderSchema, { revision: BigInt(this.group.machine.revision) });
-    return this.range(create(RangeResponseSchema, { header }));
+    return this.current(RangeResponseSchema, create(RangeResponseSchema));
   }
 
   /** Says who answered, and how long the quorum took. */
@@ -83,7 +92,22 @@ export class Replies {
     return message;
   }
 
-  private fill(response: { header?: ResponseHeader | undefined }): void {
+  /** A response that says the revision at which it was made. */
+  current<Desc extends DescMessage>(
+    schema: Desc,
+    response: MessageShape<Desc> & Headed,
+  ): MemberReply {
+    return reply(toBinary(schema, this.atRevision(response)));
+  }
+
+  atRevision<T extends Headed>(response: T): T {
+    const revision = BigInt(this.group.machine.revision);
+    response.header = create(ResponseHeaderSchema, { revision });
+    this.fill(response);
+    return response;
+  }
+
+  private fill(response: Headed): void {
     const header = response.header ?? create(ResponseHeaderSchema);
     header.clusterId = this.clusterId;
     header.memberId = this.memberId;
@@ -92,7 +116,7 @@ export class Replies {
   }
 }
 
-function reply(response: Uint8Array): MemberReply {
+export function reply(response: Uint8Array): MemberReply {
   return create(MemberReplySchema, {
     protocol: protocolVersion,
     outcome: { case: 'response', value: response },

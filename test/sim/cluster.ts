@@ -48,11 +48,20 @@ export interface ClusterOptions {
   readonly preferredPlaces?: readonly number[];
 }
 
+/** What alarms a place has set since a test looked last, and how often one rang. */
+export interface AlarmLog {
+  readonly set: number[];
+  rung: number;
+}
+
 class Place {
   readonly sql = new NodeSql();
   life: Life | null = null;
   /** Outlives the lives. */
   alarm: Cancellable | null = null;
+  readonly alarms: AlarmLog = { set: [], rung: 0 };
+  /** How far its clock is ahead. */
+  skewMs = 0;
 }
 
 /** One incarnation of the object in memory. */
@@ -95,6 +104,8 @@ export class Cluster {
   drop: (call: Traffic) => boolean = () => false;
   /** True: the call arrives, its response is lost. */
   dropResponse: (call: Traffic) => boolean = () => false;
+  /** True: the alarm of that place is lost. */
+  dropAlarm: (place: number) => boolean = () => false;
   /** True: nothing runs at that place, and the caller learns so after a round trip. */
   refuse: (call: Traffic) => boolean = () => false;
 
@@ -223,10 +234,27 @@ export class Cluster {
     if (place.alarm) place.alarm.cancelled = true;
     place.alarm = null;
     if (at === null) return;
-    place.alarm = this.world.schedule(at - this.world.now, () => {
+    place.alarms.set.push(at - this.now(number));
+    place.alarm = this.world.schedule(at - this.now(number), () => {
       place.alarm = null;
+      if (this.dropAlarm(number)) return;
+      place.alarms.rung += 1;
       this.life(number).member.onAlarm();
     });
+  }
+
+  alarms(number: number): AlarmLog {
+    return this.place(number).alarms;
+  }
+
+  /** The wall clock of a place: whole milliseconds, as the platform's. */
+  now(number: number): number {
+    return Math.floor(this.world.now + this.place(number).skewMs);
+  }
+
+  /** Sets the clock of a place ahead, or back. */
+  skew(number: number, ms: number): void {
+    this.place(number).skewMs = ms;
   }
 
   hasAlarm(number: number): boolean {
@@ -259,8 +287,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       life.durableAt = Math.max(life.durableAt, world.now) + cluster.commitMs;
     },
     databaseBytes: () => 0,
-    // Whole milliseconds, as the platform's clock: latencies of a cluster may have fractions.
-    now: () => Math.floor(world.now),
+    now: () => cluster.now(place),
     random: () => world.random(),
     randomId: () =>
       Math.floor(world.random() * 2 ** 52)
@@ -270,7 +297,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       if (life.timer) life.timer.cancelled = true;
       life.timer = null;
       if (at === null || life.ended) return;
-      life.timer = world.schedule(at - world.now, () => {
+      life.timer = world.schedule(at - cluster.now(place), () => {
         life.timer = null;
         if (!life.ended) life.member.onTimer();
       });

@@ -92,7 +92,7 @@ describe('the rows of the log', () => {
       const model = new Storage(founding);
       for (let term = 1; term <= 20; term += 1) {
         const turn = randomEffects(random, model, term);
-        new LogStore(sql).persist(turn);
+        new LogStore(sql).persist(turn, 0);
         model.persist(turn);
         randomCut(random, sql, model);
         // What a member knows by other means is the state machine's.
@@ -114,16 +114,19 @@ describe('the rows of the log', () => {
 
   it('tell the size of what is kept, whatever is cut off before and behind', () => {
     const store = new LogStore(newSql());
-    store.persist(effects({ append: [entry(1, 1, 'a'), entry(2, 1, 'bb'), entry(3, 1, 'ccc')] }));
+    store.persist(
+      effects({ append: [entry(1, 1, 'a'), entry(2, 1, 'bb'), entry(3, 1, 'ccc')] }),
+      0,
+    );
     // Of the entries after the first that is kept.
     expect(store.bytesAfter(0)).toBe(5);
     store.compact({ index: 1, term: 1 });
     expect(store.bytesAfter(1)).toBe(3);
-    store.persist(effects({ truncateFrom: 3, append: [entry(3, 2, 'dddd'), entry(4, 2, 'e')] }));
+    store.persist(effects({ truncateFrom: 3, append: [entry(3, 2, 'dddd'), entry(4, 2, 'e')] }), 0);
     expect(store.bytesAfter(1)).toBe(5);
     store.compact({ index: 4, term: 2 });
     expect(store.bytesAfter(4)).toBe(0);
-    store.persist(effects({ append: [entry(5, 2, 'f'), entry(6, 2, 'gg')] }));
+    store.persist(effects({ append: [entry(5, 2, 'f'), entry(6, 2, 'gg')] }), 0);
     expect(store.bytesAfter(4)).toBe(2);
   });
 
@@ -132,7 +135,10 @@ describe('the rows of the log', () => {
     const store = new LogStore(sql);
     const next = { ...founding, learners: members('E') };
     const payload = { type: 'configuration', configuration: next } as const;
-    store.persist(effects({ append: [entry(1, 1), { index: 2, term: 1, payload }, entry(3, 1)] }));
+    store.persist(
+      effects({ append: [entry(1, 1), { index: 2, term: 1, payload }, entry(3, 1)] }),
+      0,
+    );
     expect([1, 2, 3].map((index) => store.configurationAt(index))).toEqual([founding, next, next]);
     const snapshot = { id: 's1', index: 1, term: 1, configuration: store.configurationAt(1) };
     store.saveSnapshot(snapshot);
@@ -147,6 +153,7 @@ describe('the rows of the log', () => {
     const sql = newSql();
     new LogStore(sql).persist(
       effects({ append: [entry(1, 1, 'aaaa'), entry(2, 1, 'bbbb'), entry(3, 1, 'c')] }),
+      0,
     );
     const reader = new LogStore(sql);
     const read = (from: number, bytes: number, count: number) =>
@@ -160,8 +167,10 @@ describe('the rows of the log', () => {
 
   it('refuse an index that is taken: nothing is overwritten without a truncation', () => {
     const sql = newSql();
-    new LogStore(sql).persist(effects({ append: entries(1, 1, 1) }));
-    expect(() => new LogStore(sql).persist(effects({ append: entries(2, 2) }))).toThrow('UNIQUE');
+    new LogStore(sql).persist(effects({ append: entries(1, 1, 1) }), 0);
+    expect(() => new LogStore(sql).persist(effects({ append: entries(2, 2) }), 0)).toThrow(
+      'UNIQUE',
+    );
     expect(new LogStore(sql).term(2)).toBe(1);
   });
 });

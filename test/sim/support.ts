@@ -1,9 +1,16 @@
 /** Requests and answers of simulated clients, in the words of the tests. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { CommandSchema } from '../../src/api/gen/command_pb.js';
-import type { MemberReply, MemberRequest } from '../../src/api/gen/member_pb.js';
+import { type Command, CommandSchema } from '../../src/api/gen/command_pb.js';
+import {
+  LeaseKeepAliveRepliesSchema,
+  LeaseKeepAliveSchema,
+  type MemberReply,
+  type MemberRequest,
+} from '../../src/api/gen/member_pb.js';
 import { BirthQuestionSchema } from '../../src/api/gen/peer_pb.js';
 import {
+  LeaseTimeToLiveRequestSchema,
+  LeaseTimeToLiveResponseSchema,
   PutResponseSchema,
   RangeRequestSchema,
   RangeResponseSchema,
@@ -17,14 +24,59 @@ const decoder = new TextDecoder();
 
 export function putOp(key: string, value: string): MemberRequest['op'] {
   const put = { key: encoder.encode(key), value: encoder.encode(value) };
-  const command = create(CommandSchema, { op: { case: 'put', value: put as never } });
-  return { case: 'command', value: toBinary(CommandSchema, command) };
+  return commandOp({ case: 'put', value: put as never });
+}
+
+export function leasedPutOp(key: string, lease: bigint): MemberRequest['op'] {
+  const put = { key: encoder.encode(key), value: encoder.encode('x'), lease };
+  return commandOp({ case: 'put', value: put as never });
+}
+
+export function grantOp(id: bigint, ttl: number): MemberRequest['op'] {
+  return commandOp({ case: 'leaseGrant', value: { ID: id, TTL: BigInt(ttl) } as never });
+}
+
+export function revokeOp(id: bigint): MemberRequest['op'] {
+  return commandOp({ case: 'leaseRevoke', value: { ID: id } as never });
+}
+
+export function keepAliveOp(...ids: bigint[]): MemberRequest['op'] {
+  return { case: 'leaseKeepAlive', value: create(LeaseKeepAliveSchema, { ids }) };
+}
+
+/** The TTLs in an answer to a keep-alive, in seconds. */
+export function ttlsIn(reply: MemberReply): number[] {
+  const { responses } = fromBinary(LeaseKeepAliveRepliesSchema, responseOf(reply));
+  return responses.map(({ TTL }) => Number(TTL));
+}
+
+export function timeToLiveOp(id: bigint, keys = false): MemberRequest['op'] {
+  return { case: 'leaseTimeToLive', value: create(LeaseTimeToLiveRequestSchema, { ID: id, keys }) };
+}
+
+export async function timeToLive(cluster: Cluster, place: number, id: bigint, keys = false) {
+  const reply = await cluster.world.settle(cluster.ask(place, timeToLiveOp(id, keys)));
+  return fromBinary(LeaseTimeToLiveResponseSchema, responseOf(reply));
+}
+
+/** Grants a lease through `place`, with a key of its name attached. */
+export async function grant(cluster: Cluster, place: number, id: bigint, ttl: number) {
+  responseOf(await cluster.world.settle(cluster.ask(place, grantOp(id, ttl))));
+  responseOf(await cluster.world.settle(cluster.ask(place, leasedPutOp(`lease ${id}`, id))));
+}
+
+/** Whether the lease is there in the state of `place`, whoever leads. */
+export function hasLease(cluster: Cluster, place: number, id: bigint): boolean {
+  return StateMachine.open(cluster.sql(place)).lease(id) !== null;
+}
+
+function commandOp(op: Command['op']): MemberRequest['op'] {
+  return { case: 'command', value: toBinary(CommandSchema, create(CommandSchema, { op })) };
 }
 
 export function compactOp(revision: number, physical: boolean): MemberRequest['op'] {
   const compact = { revision: BigInt(revision), physical };
-  const command = create(CommandSchema, { op: { case: 'compact', value: compact as never } });
-  return { case: 'command', value: toBinary(CommandSchema, command) };
+  return commandOp({ case: 'compact', value: compact as never });
 }
 
 export function getOp(key: string): MemberRequest['op'] {
@@ -67,7 +119,7 @@ export async function persist(
   throw new Error('no member served the request');
 }
 
-function responseOf({ outcome }: MemberReply): Uint8Array {
+export function responseOf({ outcome }: MemberReply): Uint8Array {
   if (outcome.case === 'response') return outcome.value;
   const text = JSON.stringify(outcome, (_, value) =>
     typeof value === 'bigint' ? String(value) : value,

@@ -100,8 +100,8 @@ export const placeMutants: readonly Mutant[] = [
     {
       name: 'tombstone-stays',
       standsFor: 'the tombstone stands beside the record of a place that was added again',
-      find: "'UPDATE raft_identity SET birth = ?, tombstone = NULL, repair_ms = 0'",
-      replace: "HIT ? 'UPDATE raft_identity SET birth = ?, repair_ms = 0' : ''",
+      find: "'UPDATE raft_identity SET birth = ?, tombstone = NULL'",
+      replace: "HIT ? 'UPDATE raft_identity SET birth = ?' : ''",
       hint: sim('membership', 'turn'),
     },
   ]),
@@ -167,7 +167,7 @@ export const placeMutants: readonly Mutant[] = [
       name: 'relays-again',
       standsFor: 'a write that may have reached a core is relayed',
       rule: 1,
-      find: 'const mayTravel = isRead(request) || request.mayPropose;',
+      find: 'const mayTravel = isRepeatable(request) || request.mayPropose;',
       replace: 'const mayTravel = HIT;',
     },
     {
@@ -181,7 +181,7 @@ export const placeMutants: readonly Mutant[] = [
       name: 'failed-relay-retried',
       standsFor: 'a write whose relay failed is said to be not proposed',
       rule: 1,
-      find: "return isRead(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);",
+      find: "return isRepeatable(request) ? this.redirect(0, false) : failure('OutcomeUnknown', true);",
       replace: 'return this.redirect(0, !HIT);',
     },
     {

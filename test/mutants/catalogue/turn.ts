@@ -62,10 +62,18 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('turn'),
     },
     {
+      name: 'keep-alive-repairs',
+      standsFor:
+        'a keep-alive alarm repairs, and so keeps a member of a lost group at work for ever',
+      find: 'due.repair || (due.keepAlive && leads)',
+      replace: 'due.repair || (due.keepAlive && HIT)',
+      hint: sim('stuck'),
+    },
+    {
       name: 'queue-kept-without-office',
       standsFor: 'writes queue where nobody leads',
-      find: 'if (!leads) this.proposals.failQueue();',
-      replace: 'HIT;',
+      find: 'else this.proposals.failQueue();',
+      replace: 'else HIT;',
       hint: sim('turn'),
     },
     {
@@ -97,10 +105,12 @@ export const turnMutants: readonly Mutant[] = [
       name: 'applied-apart',
       standsFor: 'past bug 16: effects of entries outside the transaction of the applied index',
       find: `      this.apply(effects.committed, results);
+      onApplied();
       if (effects.closeSnapshot) this.closeSnapshot();
       beside?.();
     });`,
-      replace: `      if (effects.closeSnapshot) this.closeSnapshot();
+      replace: `      onApplied();
+      if (effects.closeSnapshot) this.closeSnapshot();
       beside?.();
     });
     if (HIT) this.apply(effects.committed, results);`,
@@ -114,8 +124,9 @@ export const turnMutants: readonly Mutant[] = [
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       if (effects.abandonReception) this.machine.abandonReceive();
       this.receive(effects);
-      this.log.persist(effects);`,
-      replace: `    if (HIT && effects.chunks.length === 0) this.log.persist(effects);
+      this.log.persist(effects, this.platform.now());`,
+      replace: `    if (HIT && effects.chunks.length === 0)
+      this.log.persist(effects, this.platform.now());
     this.platform.transaction(() => {
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       this.receive(effects);`,
@@ -124,7 +135,7 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'persists-after-apply',
       standsFor: 'past bug 15: entries are applied, and never written',
-      find: '      this.log.persist(effects);',
+      find: '      this.log.persist(effects, this.platform.now());',
       replace: '      HIT;',
       hint: sim('group'),
     },
@@ -169,15 +180,15 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'vote-row-lost',
       standsFor: 'past bug 14: the vote is not in the row of the term',
-      find: '        term,\n        vote,\n        termLeader,',
-      replace: '        term,\n        HIT ? null : vote,\n        termLeader,',
+      find: '      vote,\n      termLeader,\n',
+      replace: '      HIT ? null : vote,\n      termLeader,\n',
       hint: sim('log-store'),
     },
     {
       name: 'leader-boot-lost',
       standsFor: 'rule 13: the highest boot of the leader is not durable',
-      find: '        termLeader,\n        termLeaderBoot,\n      );',
-      replace: '        termLeader,\n        HIT ? 0 : termLeaderBoot,\n      );',
+      find: '      termLeader,\n      termLeaderBoot,\n      this.mark.at,',
+      replace: '      termLeader,\n      HIT ? 0 : termLeaderBoot,\n      this.mark.at,',
       hint: sim('log-store'),
     },
     {
@@ -302,43 +313,35 @@ export const turnMutants: readonly Mutant[] = [
       name: 'repair-does-not-back-off',
       standsFor: 'the interval of the repair alarm does not grow',
       rule: 14,
-      find: 'Math.max(repairFirstMs, 2 * this.repairMs)',
+      find: 'Math.max(repairFirstMs, 2 * this.plan.repairMs)',
       replace: 'HIT ? repairFirstMs : 0',
     },
     {
       name: 'repair-interval-forgotten',
       standsFor: 'the interval does not outlive the life',
       rule: 14,
-      find: 'this.platform.transaction(() => saveRepair(this.platform.sql, this.repairMs));',
+      find: 'savePlan(this.platform.sql, this.plan);',
       replace: 'HIT;',
     },
     {
       name: 'no-repair-alarm',
       standsFor: 'nobody looks again at what is unfinished',
       rule: 14,
-      find: '    this.set(now + this.repairMs);',
-      replace: '    HIT;',
+      find: 'this.change({ repairMs, repairAt: now + repairMs });',
+      replace: 'HIT;',
     },
     {
       name: 'alarm-kept',
       standsFor: 'an alarm stays where nothing is to be repaired',
-      find: 'if (this.at !== null) this.set(null);',
+      find: 'if (at !== null) this.set(null);',
       replace: 'HIT;',
       hint: sim('group'),
     },
     {
-      name: 'keep-alive-repairs',
-      standsFor:
-        'a keep-alive alarm repairs, and so keeps a member of a lost group at work for ever',
-      find: 'if (this.at !== null && this.at > now && !this.isKeepAlive) return;',
-      replace: 'if (this.at !== null && this.at > now && HIT) return;',
-      hint: sim('stuck'),
-    },
-    {
       name: 'no-keep-alive',
       standsFor: 'past bug 30: a member at work is evicted for want of events',
-      find: '      this.set(now + keepAliveMs);',
-      replace: '      HIT;',
+      find: 'this.keepAliveAt ??= now + keepAliveMs;',
+      replace: 'HIT;',
       hint: sim('turn'),
     },
   ]),
