@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import {
   CompareSchema,
   DeleteRangeRequestSchema,
+  LeaseGrantRequestSchema,
+  LeaseRevokeRequestSchema,
   PutRequestSchema,
   RangeRequestSchema,
   type RequestOp,
@@ -39,10 +41,32 @@ const revision = fc.bigInt({ min: -2n, max: 40n });
 const orZero = (arbitrary: fc.Arbitrary<bigint>): fc.Arbitrary<bigint> =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(0n) }, { weight: 1, arbitrary });
 
+const leaseIds = [1n, 12n, -9n, 2n ** 63n - 1n];
+const lease = fc.constantFrom(...leaseIds);
+
+export const anyGrant = fc
+  .record({ ID: lease, TTL: fc.constantFrom(-1n, 0n, 60n, 9_000_000_000n, 9_000_000_001n) })
+  .map((init) => create(LeaseGrantRequestSchema, init));
+
+export const anyRevoke = lease.map((ID) => create(LeaseRevokeRequestSchema, { ID }));
+
+/** `isCurrent`: names the grant that stands, if there is one, and not another. */
+export const anyExpiry = fc.record({ id: lease, isCurrent: fc.boolean() });
+
+/** For a run in one entry. */
+export const anyPlainPut = fc.record({ key, value }).map((init) => create(PutRequestSchema, init));
+
 export const anyPut = fc
-  .record({ key, value, prevKv: sometimes, ignoreValue: rarely, ignoreLease: rarely })
+  .record({
+    ...{ key, value, prevKv: sometimes, ignoreValue: rarely, ignoreLease: rarely },
+    lease: fc.oneof(fc.constant(0n), lease),
+  })
   .map((init) =>
-    create(PutRequestSchema, init.ignoreValue ? { ...init, value: bytesOf('') } : init),
+    create(PutRequestSchema, {
+      ...init,
+      value: init.ignoreValue ? bytesOf('') : init.value,
+      lease: init.ignoreLease ? 0n : init.lease,
+    }),
   );
 
 export const anyDelete = fc
@@ -66,7 +90,7 @@ export const anyRange = fc
   })
   .map((init) => create(RangeRequestSchema, init as MessageInitShape<typeof RangeRequestSchema>));
 
-const number = fc.bigInt({ min: 0n, max: 8n });
+const number = fc.oneof(fc.bigInt({ min: 0n, max: 8n }), lease);
 const targetUnion = fc.oneof(
   fc.record({ case: fc.constant('version' as const), value: number }),
   fc.record({ case: fc.constant('createRevision' as const), value: number }),

@@ -3,12 +3,19 @@
  * question answered by walking all of it. The property test holds the real one against it.
  */
 import { create } from '@bufbuild/protobuf';
+import type { LeaseExpire } from '../../src/api/gen/command_pb.js';
 import { type KeyValue, KeyValueSchema } from '../../src/api/gen/mvcc_pb.js';
 import {
   type Compare,
   type DeleteRangeRequest,
   type DeleteRangeResponse,
   DeleteRangeResponseSchema,
+  type LeaseGrantRequest,
+  type LeaseGrantResponse,
+  LeaseGrantResponseSchema,
+  type LeaseRevokeRequest,
+  type LeaseRevokeResponse,
+  LeaseRevokeResponseSchema,
   type PutRequest,
   type PutResponse,
   PutResponseSchema,
@@ -28,6 +35,16 @@ interface Write {
   readonly rev: bigint;
   /** null: a delete. */
   readonly value: string | null;
+  /** 0n: none. */
+  readonly lease: bigint;
+}
+
+export interface ModelLease {
+  readonly id: bigint;
+  /** 0n: ending. */
+  ttl: bigint;
+  /** Log index. */
+  readonly grant: bigint;
 }
 
 export class Refused extends Error {}
@@ -46,6 +63,64 @@ export class Model {
   writes: Write[] = [];
   revision = 1n;
   compacted = -1n;
+  leases: ModelLease[] = [];
+  /** Of the log entry that is applied next. */
+  index = 1n;
+  /** Keys that a command may delete or put; asked of everything but transactions. */
+  private readonly changesMax: number;
+
+  constructor(changesMax = Number.POSITIVE_INFINITY) {
+    this.changesMax = changesMax;
+  }
+
+  copy(): Model {
+    const { revision, compacted, writes, leases } = this;
+    const copied = { revision, compacted, writes: [...writes], leases: structuredClone(leases) };
+    return Object.assign(new Model(this.changesMax), copied);
+  }
+
+  lease(id: bigint): ModelLease | undefined {
+    return this.leases.find((lease) => lease.id === id);
+  }
+
+  /** Hex of its keys, in their order. */
+  leaseKeys(id: bigint): string[] {
+    const all = this.live(raw('00'), raw('00'), this.revision);
+    return all.filter(({ lease }) => lease === id).map(({ key }) => hex(key));
+  }
+
+  leaseGrant({ ID, TTL }: LeaseGrantRequest): LeaseGrantResponse {
+    if (TTL > 9_000_000_000n) throw new Refused('LeaseTTLTooLarge');
+    if (this.lease(ID)) throw new Refused('LeaseExist');
+    const ttl = TTL < 2n ? 2n : TTL;
+    this.leases.push({ id: ID, ttl, grant: this.index });
+    return create(LeaseGrantResponseSchema, { header: { revision: this.revision }, ID, TTL: ttl });
+  }
+
+  leaseRevoke({ ID }: LeaseRevokeRequest): LeaseRevokeResponse {
+    const lease = this.lease(ID);
+    if (!lease || lease.ttl === 0n) throw new Refused('LeaseNotFound');
+    this.endLease(lease);
+    return create(LeaseRevokeResponseSchema, { header: { revision: this.revision } });
+  }
+
+  /** True: keys of it are left. */
+  leaseExpire({ id, grant }: LeaseExpire): boolean {
+    const lease = this.lease(id);
+    return lease?.grant === grant && this.endLease(lease);
+  }
+
+  private endLease(lease: ModelLease): boolean {
+    const keys = this.leaseKeys(lease.id);
+    const rev = this.revision + 1n;
+    for (const key of keys.slice(0, this.changesMax))
+      this.writes.push({ key, rev, value: null, lease: 0n });
+    if (keys.length > 0) this.revision = rev;
+    lease.ttl = 0n;
+    const left = keys.length > this.changesMax;
+    if (!left) this.leases = this.leases.filter((other) => other !== lease);
+    return left;
+  }
 
   put(request: PutRequest): PutResponse {
     if (request.key.length === 0) throw new Refused('EmptyKey');
@@ -58,6 +133,8 @@ export class Model {
   deleteRange(request: DeleteRangeRequest): DeleteRangeResponse {
     if (request.key.length === 0) throw new Refused('EmptyKey');
     const before = this.writes.length;
+    if (this.live(request.key, request.rangeEnd, this.revision).length > this.changesMax)
+      throw new Refused('TooManyChanges');
     const response = this.runDelete(request, this.revision, this.revision + 1n);
     if (this.writes.length > before) this.revision += 1n;
     return response;
@@ -148,13 +225,14 @@ export class Model {
       modRevision: last.rev,
       createRevision: first.rev,
       version: BigInt(life.length),
+      lease: last.lease,
     });
   }
 
   private checkPut({ key, value, ignoreValue, ignoreLease, lease }: PutRequest): void {
     if (ignoreValue && value.length > 0) throw new Refused('ValueProvided');
     if (ignoreLease && lease !== 0n) throw new Refused('LeaseProvided');
-    if (lease !== 0n) throw new Refused('LeaseNotFound');
+    if (lease !== 0n && !this.lease(lease)?.ttl) throw new Refused('LeaseNotFound');
     const missing = this.at(hex(key), this.revision) === null;
     if (missing && (ignoreValue || ignoreLease)) throw new Refused('KeyNotFound');
   }
@@ -164,7 +242,8 @@ export class Model {
     const previous = this.at(key, next);
     if (!previous && (request.ignoreValue || request.ignoreLease)) throw new Refused('KeyNotFound');
     const value = request.ignoreValue && previous ? previous.value : request.value;
-    this.writes.push({ key, rev: next, value: hex(value) });
+    const lease = request.ignoreLease && previous ? previous.lease : request.lease;
+    this.writes.push({ key, rev: next, value: hex(value), lease });
     const response = create(PutResponseSchema, { header: { revision: next } });
     if (request.prevKv && previous) response.prevKv = previous;
     return response;
@@ -172,7 +251,8 @@ export class Model {
 
   private runDelete(request: DeleteRangeRequest, now: bigint, next: bigint): DeleteRangeResponse {
     const gone = this.live(request.key, request.rangeEnd, next);
-    for (const kv of gone) this.writes.push({ key: hex(kv.key), rev: next, value: null });
+    for (const kv of gone)
+      this.writes.push({ key: hex(kv.key), rev: next, value: null, lease: 0n });
     return create(DeleteRangeResponseSchema, {
       header: { revision: gone.length > 0 ? next : now },
       deleted: BigInt(gone.length),

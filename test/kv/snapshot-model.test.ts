@@ -5,27 +5,31 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Model } from './model.ts';
-import { anyStepOrCompaction, expectEqualHistory, runStep } from './steps.ts';
+import { anyLeaseStep, anyStepOrCompaction, expectEqualHistory, runStep } from './steps.ts';
 import { Machine } from './support.ts';
 import { clearAll, Transfer } from './transfer.ts';
 
-const anyEvent = fc.oneof(
-  { weight: 6, arbitrary: anyStepOrCompaction },
+const anyTransferEvent = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ case: 'chunk' as const }) },
   { weight: 1, arbitrary: fc.constant({ case: 'abandon' as const }) },
   { weight: 1, arbitrary: fc.constant({ case: 'restart' as const }) },
 );
+const anyEvent = fc.oneof(anyStepOrCompaction, anyTransferEvent);
+const anyLeaseEvent = fc.oneof({ weight: 2, arbitrary: anyLeaseStep }, anyTransferEvent);
 type Event = typeof anyEvent extends fc.Arbitrary<infer T> ? T : never;
 
 class Pair {
-  readonly from = new Machine();
-  readonly to = new Machine();
-  readonly model = new Model();
+  readonly from: Machine;
+  readonly to: Machine;
+  readonly model: Model;
   private readonly maxBytes: number;
   private transfers = 0;
   private underWay: { transfer: Transfer; model: Model; hash: string } | null = null;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, limits: { readonly changes?: number } = {}) {
+    this.from = new Machine(limits);
+    this.to = new Machine(limits);
+    this.model = new Model(limits.changes);
     this.maxBytes = maxBytes;
   }
 
@@ -74,7 +78,7 @@ class Pair {
     this.transfers += 1;
     const id = `s${this.transfers}`;
     from.machine.openSnapshot(id);
-    const model = Object.assign(new Model(), this.model, { writes: this.model.writes.slice() });
+    const model = this.model.copy();
     return { transfer: new Transfer(from, to, id, this.maxBytes), model, hash: from.hash() };
   }
 
@@ -89,12 +93,32 @@ class Pair {
   /** The receiver applies what its log has after the snapshot. */
   private catchUp(): void {
     const { from, to } = this;
-    for (const entry of from.entries.slice(to.machine.appliedIndex)) to.applyEntry(entry);
+    const begin = to.machine.appliedIndex;
+    for (const [at, entry] of from.entries.slice(begin).entries())
+      expect(to.applyEntry(entry)).toEqual(from.results[begin + at]);
     expect(to.hash()).toBe(from.hash());
     to.compactAll(3);
     expectEqualHistory(to, this.model);
   }
 }
+
+/** As many as a run of puts has, so that only deletes and leases are refused or cut. */
+const changes = 4;
+
+test('a lease that ends in steps ends in the same ones on the receiver, wherever the snapshot is', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anyLeaseEvent, { minLength: 30, maxLength: 80 }),
+      fc.constantFrom(1, 300),
+      (events, maxBytes) => {
+        const pair = new Pair(maxBytes, { changes });
+        for (const event of events) pair.take(event);
+        pair.finish();
+      },
+    ),
+    { numRuns: Number(process.env.KV_MODEL_RUNS ?? 60) },
+  );
+}, 60_000);
 
 test('a receiver is at every moment what the sender was when it opened the snapshot', () => {
   fc.assert(

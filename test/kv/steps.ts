@@ -3,10 +3,12 @@ import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { isReadOnlyTxn } from '../../src/api/checks.ts';
-import { CommandSchema } from '../../src/api/gen/command_pb.js';
+import { CommandSchema, LeaseExpireSchema } from '../../src/api/gen/command_pb.js';
 import {
   CompactionRequestSchema,
   DeleteRangeResponseSchema,
+  LeaseGrantResponseSchema,
+  LeaseRevokeResponseSchema,
   PutResponseSchema,
   type RangeRequest,
   RangeRequestSchema,
@@ -14,9 +16,30 @@ import {
   TxnResponseSchema,
 } from '../../src/api/gen/rpc_pb.js';
 import { drain } from '../../src/kv/range.ts';
-import { anyDelete, anyPut, anyRange, anyTxn } from './generate.ts';
+import {
+  anyDelete,
+  anyExpiry,
+  anyGrant,
+  anyPlainPut,
+  anyPut,
+  anyRange,
+  anyRevoke,
+  anyTxn,
+} from './generate.ts';
 import { type Model, Refused } from './model.ts';
-import { type Machine, zero } from './support.ts';
+import { expire, type Machine, zero } from './support.ts';
+
+const leaseSteps = [
+  { weight: 4, arbitrary: anyGrant.map((value) => ({ case: 'leaseGrant' as const, value })) },
+  { weight: 1, arbitrary: anyRevoke.map((value) => ({ case: 'leaseRevoke' as const, value })) },
+  { weight: 2, arbitrary: anyExpiry.map((value) => ({ case: 'leaseExpire' as const, value })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .array(anyPlainPut, { minLength: 2, maxLength: 4 })
+      .map((value) => ({ case: 'puts' as const, value })),
+  },
+];
 
 /** What may happen to a member: a request, physical compaction, a new life. */
 export const anyStep = fc.oneof(
@@ -35,6 +58,7 @@ export const anyStep = fc.oneof(
     arbitrary: fc.integer({ min: 1, max: 4 }).map((rows) => ({ case: 'purge' as const, rows })),
   },
   { weight: 1, arbitrary: fc.constant({ case: 'reopen' as const }) },
+  ...leaseSteps,
 );
 
 /** The same, with compactions that nearly always drop something. */
@@ -44,6 +68,15 @@ export const anyStepOrCompaction = fc.oneof(
     weight: 1,
     arbitrary: fc.nat({ max: 2 }).map((behind) => ({ case: 'compact' as const, behind })),
   },
+);
+
+/** Without transactions, whose many ways to change too much the model does not know. */
+export const anyLeaseStep = fc.oneof(
+  { weight: 8, arbitrary: anyPut.map((value) => ({ case: 'put' as const, value })) },
+  { weight: 1, arbitrary: anyDelete.map((value) => ({ case: 'deleteRange' as const, value })) },
+  { weight: 1, arbitrary: fc.constant({ case: 'compact' as const, behind: 0 }) },
+  { weight: 1, arbitrary: fc.constant({ case: 'reopen' as const }) },
+  ...leaseSteps,
 );
 
 export type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
@@ -64,6 +97,8 @@ function rangeOf(machine: Machine, request: RangeRequest): string {
 }
 
 const responseSchemas = {
+  leaseGrant: LeaseGrantResponseSchema,
+  leaseRevoke: LeaseRevokeResponseSchema,
   put: PutResponseSchema,
   deleteRange: DeleteRangeResponseSchema,
   txn: TxnResponseSchema,
@@ -75,8 +110,11 @@ export function runStep(
   machine: Machine,
   model: Model,
 ): [real: string, expected: string] {
+  model.index = BigInt(machine.machine.appliedIndex + 1);
   switch (step.case) {
     case 'put':
+    case 'leaseGrant':
+    case 'leaseRevoke':
     case 'deleteRange':
     case 'txn': {
       const schema = responseSchemas[step.case] as typeof TxnResponseSchema;
@@ -90,6 +128,21 @@ export function runStep(
       const [result] = machine.apply(command);
       if (!result?.ok) return [result?.error ?? '', expected];
       return [toJsonString(schema, result.response.value as never), expected];
+    }
+    case 'leaseExpire': {
+      const { id, isCurrent } = step.value;
+      const granted = Number(model.lease(id)?.grant ?? 0n) + (isCurrent ? 0 : 1);
+      const left = model.leaseExpire(create(LeaseExpireSchema, { id, grant: BigInt(granted) }));
+      const real = machine.ok('leaseExpire', expire(id, granted));
+      return [JSON.stringify(real), JSON.stringify({ left })];
+    }
+    case 'puts': {
+      const commands = step.value.map((value) =>
+        toBinary(CommandSchema, create(CommandSchema, { op: { case: 'put', value } })),
+      );
+      for (const request of step.value) model.put(request);
+      const last = machine.apply(...commands).at(-1);
+      return [last?.ok ? last.response.case : '', 'put'];
     }
     case 'range':
       return [
@@ -119,8 +172,21 @@ export function runStep(
   }
 }
 
-/** Every revision of both, compacted ones too. */
+/** Leases and their keys, and every revision of both, compacted ones too. */
 export function expectEqualHistory(machine: Machine, model: Model): void {
+  const leases = machine.machine.leasePage(null, 100);
+  const byId = (a: { id: bigint }, b: { id: bigint }): number => (a.id < b.id ? -1 : 1);
+  expect(leases.toSorted(byId)).toEqual(
+    model.leases
+      .map(({ id, ttl, grant }) => ({ id, ttl: Number(ttl), grant: Number(grant) }))
+      .toSorted(byId),
+  );
+  for (const { id } of leases) {
+    const keys = drain(machine.machine.leaseKeys(id)).map((key) =>
+      Buffer.from(key).toString('hex'),
+    );
+    expect(keys).toEqual(model.leaseKeys(id));
+  }
   for (let revision = 1n; revision <= model.revision; revision += 1n) {
     const request = create(RangeRequestSchema, { key: zero, rangeEnd: zero, revision });
     expect(rangeOf(machine, request)).toBe(

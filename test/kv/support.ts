@@ -1,9 +1,11 @@
 /** Short ways to write entries and requests in tests of the state machine. */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { CommandSchema } from '../../src/api/gen/command_pb.js';
+import { CommandSchema, LeaseExpireSchema } from '../../src/api/gen/command_pb.js';
 import {
   CompactionRequestSchema,
   DeleteRangeRequestSchema,
+  LeaseGrantRequestSchema,
+  LeaseRevokeRequestSchema,
   PutRequestSchema,
   RangeRequestSchema,
   type RangeResponse,
@@ -45,6 +47,22 @@ export const txn = (init: MessageInitShape<typeof TxnRequestSchema>): Uint8Array
     create(CommandSchema, { op: { case: 'txn', value: create(TxnRequestSchema, init) } }),
   );
 
+export const grant = (id: bigint, ttl = 60n): Uint8Array => {
+  const value = create(LeaseGrantRequestSchema, { ID: id, TTL: ttl });
+  return toBinary(CommandSchema, create(CommandSchema, { op: { case: 'leaseGrant', value } }));
+};
+
+export const revoke = (id: bigint): Uint8Array => {
+  const value = create(LeaseRevokeRequestSchema, { ID: id });
+  return toBinary(CommandSchema, create(CommandSchema, { op: { case: 'leaseRevoke', value } }));
+};
+
+/** `granted`: the log index of the grant that it names. */
+export const expire = (id: bigint, granted: number): Uint8Array => {
+  const value = create(LeaseExpireSchema, { id, grant: BigInt(granted) });
+  return toBinary(CommandSchema, create(CommandSchema, { op: { case: 'leaseExpire', value } }));
+};
+
 export const compact = (revision: number): Uint8Array =>
   toBinary(
     CommandSchema,
@@ -66,6 +84,8 @@ export class Machine {
   machine: StateMachine;
   /** The data of every entry applied through this object. */
   readonly entries: Uint8Array[] = [];
+  /** What each of them has answered. */
+  readonly results: (readonly CommandResult[])[] = [];
   private readonly limits: Partial<Limits>;
 
   constructor(limits: Partial<Limits> = {}) {
@@ -86,6 +106,7 @@ export class Machine {
     if (!applied.ok) throw new Error(`unknown rules version ${applied.unknownVersion}`);
     this.machine.saveProgress();
     this.entries.push(data);
+    this.results.push(applied.results);
     return [...applied.results];
   }
 
@@ -129,6 +150,10 @@ export class Machine {
     while (this.machine.compactionPending()) deleted += this.machine.compactStep(rows);
     this.machine.saveProgress();
     return deleted;
+  }
+
+  leaseKeys(id: bigint): string[] {
+    return drain(this.machine.leaseKeys(id)).map(text);
   }
 
   hash(): string {
