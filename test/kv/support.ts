@@ -88,10 +88,11 @@ export class Machine {
   readonly results: (readonly CommandResult[])[] = [];
   private readonly limits: Partial<Limits>;
 
-  constructor(limits: Partial<Limits> = {}) {
-    this.sql = new NodeSql();
+  /** On `sql` as it is, if it holds a state. */
+  constructor(limits: Partial<Limits> = {}, sql = new NodeSql()) {
+    this.sql = sql;
     this.limits = limits;
-    StateMachine.create(this.sql);
+    if (!StateMachine.exists(sql)) StateMachine.create(sql);
     this.machine = StateMachine.open(this.sql, limits);
   }
 

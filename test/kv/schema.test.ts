@@ -1,0 +1,88 @@
+/** Storage that older code has written is brought up to date where it is opened. */
+import { expect, test } from 'vitest';
+import { StateMachine } from '../../src/kv/state-machine.ts';
+import { NodeSql } from '../support/node-sql.ts';
+import { bytes, grant, Machine, put, set } from './support.ts';
+
+const ofSet = (suffix: string): string[] => [
+  `CREATE TABLE kv_index${suffix} (
+    key BLOB NOT NULL, rev INTEGER NOT NULL, sub INTEGER NOT NULL,
+    created INTEGER NOT NULL, version INTEGER NOT NULL, lease TEXT NOT NULL,
+    PRIMARY KEY (key, rev DESC)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE kv_data${suffix} (
+    rev INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL, value BLOB,
+    PRIMARY KEY (rev, sub)
+  ) WITHOUT ROWID`,
+];
+
+/** The tables of schema version 1, as its code has made them, with one key. */
+const versionOne = [
+  ...ofSet(''),
+  ...ofSet('_1'),
+  `CREATE TABLE kv_meta (
+    id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
+    applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
+    purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL,
+    active INTEGER NOT NULL
+  ) WITHOUT ROWID`,
+  `CREATE TABLE kv_snapshot (
+    one INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, header BLOB NOT NULL
+  ) WITHOUT ROWID`,
+  `CREATE TABLE kv_reception (
+    one INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, cursor TEXT, header BLOB
+  ) WITHOUT ROWID`,
+  'INSERT INTO kv_meta VALUES (1, 1, 1, 1, 2, -1, 0, 0, 0, 0)',
+  "INSERT INTO kv_index VALUES (x'6b', 2, 0, 2, 1, '')",
+  "INSERT INTO kv_data VALUES (2, 0, x'6b', x'76')",
+];
+
+function opened(): { machine: Machine; sql: NodeSql } {
+  const sql = new NodeSql();
+  for (const statement of versionOne) sql.run(statement);
+  return { machine: new Machine({}, sql), sql };
+}
+
+test('schema 1 gets the tables of leases and keeps what it holds', () => {
+  const { machine, sql } = opened();
+  expect(sql.first('SELECT schema FROM kv_meta')).toEqual([2]);
+  expect(machine.contents()).toEqual(['k=v']);
+  const fresh = new Machine();
+  fresh.applyEntry(new Uint8Array(0));
+  machine.apply(grant(7n));
+  machine.apply(put({ key: bytes('k'), lease: 7n }));
+  expect(machine.leaseKeys(7n)).toEqual(['k']);
+  const names = "SELECT name FROM sqlite_master WHERE name LIKE 'kv%' ORDER BY name";
+  expect(sql.all(names)).toEqual(fresh.sql.all(names));
+});
+
+test('an upgrade that was cut short goes on', () => {
+  const { sql } = opened();
+  sql.run('UPDATE kv_meta SET schema = 1');
+  sql.run('DROP TABLE kv_lease_key_1');
+  const machine = new Machine({}, sql);
+  machine.apply(grant(7n));
+  expect(sql.first('SELECT count(*) FROM kv_lease_key_1')).toEqual([0]);
+});
+
+test('storage of this schema is opened without a write', () => {
+  const { machine, sql } = opened();
+  machine.apply(set('a'));
+  const runs: string[] = [];
+  const { run } = sql;
+  sql.run = (query, ...bindings) => {
+    runs.push(query);
+    run.call(sql, query, ...bindings);
+  };
+  machine.reopen();
+  expect(runs).toEqual([]);
+});
+
+test('storage of schema 1 can be forgotten', () => {
+  const sql = new NodeSql();
+  for (const statement of versionOne) sql.run(statement);
+  StateMachine.destroy(sql);
+  expect(StateMachine.exists(sql)).toBe(false);
+  StateMachine.create(sql);
+  expect(new Machine({}, sql).contents()).toEqual([]);
+});
