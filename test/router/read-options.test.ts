@@ -34,7 +34,7 @@ const found = toBinary(
   }),
 );
 
-const served = (place: number, more: Partial<Server> = {}) =>
+const served = (place: number, more: Partial<Omit<Server, '$typeName' | '$unknown'>> = {}) =>
   reply({
     outcome: { case: 'response', value: found },
     servedBy: { place, role: place === 1 ? 'leader' : 'follower', term: 3n, ...more },

@@ -64,6 +64,21 @@ describe('the age of a serializable read', () => {
     expect(ageIn(reply)).toBeGreaterThan(cluster.world.now - acknowledgedAt);
   });
 
+  it('is not shown by an index that is confirmed and not applied here', async () => {
+    const cluster = await born();
+    // What the leader sends does not arrive; what it answers does.
+    cluster.drop = ({ from, to }) => from === 1 && to === 3;
+    await put(cluster, 1, 'a', '2');
+    const waiting = cluster.ask(3, getOp('a'), { readHere: true });
+    await cluster.world.pass(20);
+    expect(cluster.responses).toContain('1>3 readReply');
+    const reply = await read(cluster, 3);
+    expect([valueIn(reply), ageIn(reply)]).toEqual(['1', null]);
+    cluster.drop = () => false;
+    expect(valueIn(await cluster.world.settle(waiting))).toBe('2');
+    expect(ageIn(await read(cluster, 3))).not.toBeNull();
+  });
+
   it('is not said of a linearizable read', async () => {
     const cluster = await born();
     const reply = await cluster.world.settle(cluster.ask(2, getOp('a'), { readHere: true }));

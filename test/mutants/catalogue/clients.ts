@@ -38,13 +38,6 @@ export const clientMutants: readonly Mutant[] = [
       hint: staleness,
     },
     {
-      name: 'age-of-a-later-state',
-      standsFor: 'the age is that of a state that came while the read was under way',
-      find: 'measured.stalenessMs = this.ageOf(freshAt);',
-      replace: 'measured.stalenessMs = HIT ? this.ageOf(this.group.freshAt) : null;',
-      hint: staleness,
-    },
-    {
       name: 'least-revision-ignored',
       standsFor: 'a client does not read its own write',
       find: 'return BigInt(this.group.machine.revision) >= minRevision;',
