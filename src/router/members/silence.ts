@@ -161,7 +161,6 @@ class Patience {
       kind: 'read',
       op,
       place,
-      terms: null,
       timeoutMs: this.remainingMs,
       suspectTerm: this.term,
     });

@@ -1,9 +1,10 @@
 /**
  * The storage of one place: what is written, and what of it is durable.
  *
- * Everything written since the last flush is one open SQLite transaction, each turn a savepoint in
- * it. A flush makes all of it durable, a crash may lose all of it; so what survives is always a
- * prefix of the turns, which is what the output gate promises and no more.
+ * Everything written since the last flush is one open SQLite transaction. A flush makes all of it
+ * durable, a crash may lose all of it; so what survives is always a prefix of the turns, which is
+ * what the output gate promises and no more. A turn that throws within its transaction must end its
+ * life: half of it is written, and only losing all of it is left.
  */
 import type { Row, Sql, SqlValue } from '../../../src/kv/sql.ts';
 import { NodeSql } from '../../support/node-sql.ts';
@@ -17,23 +18,16 @@ export class Disk {
   private sql = new NodeSql();
   /** Something is written and not durable. */
   isDirty = false;
+  /** So it stays after a throw: half a turn is written, and must not become durable. */
   private inTransaction = false;
 
   /** Called by the life that lives on this disk, and by nobody else. */
   transaction(work: () => void): void {
     if (this.inTransaction) throw new Error('a transaction within a transaction');
     this.begin();
-    this.sql.run('SAVEPOINT turn');
     this.inTransaction = true;
-    try {
-      work();
-    } catch (error) {
-      this.sql.run('ROLLBACK TO turn');
-      throw error;
-    } finally {
-      this.inTransaction = false;
-      this.sql.run('RELEASE turn');
-    }
+    work();
+    this.inTransaction = false;
   }
 
   /** Every write counts, whether or not somebody has opened a transaction for it. */
@@ -61,6 +55,7 @@ export class Disk {
   }
 
   flush(): void {
+    if (this.inTransaction) throw new Error('half a turn would become durable');
     if (this.isDirty) this.sql.run('COMMIT');
     this.isDirty = false;
   }
@@ -68,6 +63,7 @@ export class Disk {
   lose(): void {
     if (this.isDirty) this.sql.run('ROLLBACK');
     this.isDirty = false;
+    this.inTransaction = false;
   }
 
   /** As deleteAll() would. */

@@ -10,6 +10,9 @@ export interface Share {
 
 export type Result = Pick<Outcome, 'seed' | 'violation' | 'counts'>;
 
+/** What fails is run again alone, with its stacks; here an error of every lost message costs one. */
+Error.stackTraceLimit = 0;
+
 const { first, count, step } = workerData as Share;
 
 for (let at = 0; at < count; at += 1) {
