@@ -3,13 +3,12 @@
  * SQL statements. A busy leader's log entry is mostly such a run, and in the object a statement costs
  * more than the row it touches.
  */
-import { create } from '@bufbuild/protobuf';
 import { checkPut } from '../api/checks.ts';
 import type { Command } from '../api/gen/command_pb.js';
-import { type PutRequest, type PutResponse, PutResponseSchema } from '../api/gen/rpc_pb.js';
+import type { PutRequest, PutResponse } from '../api/gen/rpc_pb.js';
 import { type Attachment, detachAll } from './attachments.ts';
 import { inChunks, list, perChunk, queryFor, runInChunks } from './bulk.ts';
-import { header } from './reply.ts';
+import { putResponse } from './reply.ts';
 import type { SqlValue } from './sql.ts';
 import { failure, type Outcome, type Store } from './store.ts';
 import { changesFault, type EntryBudget } from './write.ts';
@@ -75,7 +74,7 @@ export function applyPuts(
     data.push([rev, key, value]);
     outcomes.push({
       ok: true,
-      response: create(PutResponseSchema, { header: header(rev) }),
+      response: putResponse(rev),
     });
   }
   runInChunks(store.sql, insertIndex, index);

@@ -1,9 +1,8 @@
 /**
  * Replies: how much of one may be held in memory, and the messages that all kinds share.
  */
-import { create } from '@bufbuild/protobuf';
-import { type KeyValue, KeyValueSchema } from '../api/gen/mvcc_pb.js';
-import { type ResponseHeader, ResponseHeaderSchema } from '../api/gen/rpc_pb.js';
+import type { KeyValue } from '../api/gen/mvcc_pb.js';
+import type { PutResponse, ResponseHeader } from '../api/gen/rpc_pb.js';
 import type { LiveVersion } from './scan.ts';
 
 /**
@@ -42,17 +41,28 @@ export class ReplyBudget {
 const noValue = new Uint8Array(0);
 
 export function keyValue(version: LiveVersion, value: Uint8Array = noValue): KeyValue {
-  return create(KeyValueSchema, {
+  return {
+    $typeName: 'mvccpb.KeyValue',
     key: version.key,
     createRevision: BigInt(version.created),
     modRevision: BigInt(version.rev),
     version: BigInt(version.version),
     value,
     lease: version.lease === '' ? 0n : BigInt(version.lease),
-  });
+  };
 }
 
 /** The host adds cluster, member and term to the header of a whole response. */
 export function header(revision: number): ResponseHeader {
-  return create(ResponseHeaderSchema, { revision: BigInt(revision) });
+  return {
+    $typeName: 'etcdserverpb.ResponseHeader',
+    clusterId: 0n,
+    memberId: 0n,
+    revision: BigInt(revision),
+    raftTerm: 0n,
+  };
+}
+
+export function putResponse(revision: number, prevKv?: KeyValue): PutResponse {
+  return { $typeName: 'etcdserverpb.PutResponse', header: header(revision), prevKv };
 }

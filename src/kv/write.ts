@@ -14,12 +14,11 @@ import {
   DeleteRangeResponseSchema,
   type PutRequest,
   type PutResponse,
-  PutResponseSchema,
 } from '../api/gen/rpc_pb.js';
 import { type Attachment, attach, detach } from './attachments.ts';
 import { boundsOf } from './bounds.ts';
 import { list, perChunk, runInChunks } from './bulk.ts';
-import { header, keyValue, type ReplyBudget } from './reply.ts';
+import { header, keyValue, putResponse, type ReplyBudget } from './reply.ts';
 import { type LiveVersion, readLive, readValue, Scan } from './scan.ts';
 import type { SqlValue } from './sql.ts';
 import { failure, type Outcome, type Store } from './store.ts';
@@ -115,9 +114,7 @@ export class Change {
     sql.run(write, key, this.rev, sub, created, version + 1, lease);
     sql.run(insertValue, this.rev, sub, key, value);
     this.moveKey(key, version > 0 ? (newest?.[4] as string) : '', lease);
-    const response = create(PutResponseSchema, { header: header(this.rev) });
-    if (prevKv) response.prevKv = prevKv;
-    return { ok: true, response };
+    return { ok: true, response: putResponse(this.rev, prevKv) };
   }
 
   /**

@@ -1,14 +1,12 @@
 /**
  * Between the core's messages and the wire (peer.proto). Field for field; the core's branded ids
  * become (place, incarnation), 64-bit wire numbers become JS numbers (indexes stay below 2^53).
+ *
+ * Messages are written as whole literals: create() would walk the fields of each a second time.
  */
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   ConfigurationSchema,
-  EntrySchema,
-  MemberSchema,
-  MessageSchema,
-  SnapshotSchema,
   type Configuration as WireConfiguration,
   type Entry as WireEntry,
   type Member as WireMember,
@@ -22,13 +20,18 @@ import type {
   FromLeader,
   MemberId,
   Message,
+  Payload,
   Snapshot,
 } from '../raft/types.ts';
 import { unreachable } from '../raft/types.ts';
 import { incarnationOf, memberId, placeOf } from './identity.ts';
 
 export function toWireMember(id: MemberId): WireMember {
-  return create(MemberSchema, { place: placeOf(id), incarnation: incarnationOf(id) });
+  return {
+    $typeName: 'quorate.v1.Member',
+    place: placeOf(id),
+    incarnation: incarnationOf(id),
+  };
 }
 
 export function fromWireMember(member: WireMember): MemberId {
@@ -36,11 +39,12 @@ export function fromWireMember(member: WireMember): MemberId {
 }
 
 export function toWireConfiguration(configuration: Configuration): WireConfiguration {
-  return create(ConfigurationSchema, {
+  return {
+    $typeName: 'quorate.v1.Configuration',
     voters: configuration.voters.map(toWireMember),
     outgoing: configuration.outgoing.map(toWireMember),
     learners: configuration.learners.map(toWireMember),
-  });
+  };
 }
 
 export function fromWireConfiguration(configuration: WireConfiguration): Configuration {
@@ -60,18 +64,21 @@ export function decodeConfiguration(data: Uint8Array): Configuration {
 }
 
 export function toWire(message: Message): WireMessage {
-  return create(MessageSchema, { term: BigInt(message.term), body: toWireBody(message) });
+  return {
+    $typeName: 'quorate.v1.Message',
+    term: BigInt(message.term),
+    body: toWireBody(message),
+  };
 }
 
-type WireBodyInit = NonNullable<MessageInitShape<typeof MessageSchema>['body']>;
-
-function toWireBody(message: Body): WireBodyInit {
+function toWireBody(message: Body): WireMessage['body'] {
   switch (message.type) {
     case 'preVote':
     case 'vote':
       return {
         case: 'voteRequest',
         value: {
+          $typeName: 'quorate.v1.VoteRequest',
           pre: message.type === 'preVote',
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
@@ -83,19 +90,21 @@ function toWireBody(message: Body): WireBodyInit {
       return {
         case: 'voteReply',
         value: {
+          $typeName: 'quorate.v1.VoteReply',
           pre: message.type === 'preVoteReply',
           granted: message.granted,
           toBoot: BigInt(message.toBoot),
           requestTerm: BigInt(message.requestTerm),
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
-          ...(message.leader === null ? {} : { leader: toWireMember(message.leader) }),
+          leader: message.leader === null ? undefined : toWireMember(message.leader),
         },
       };
     case 'append':
       return {
         case: 'append',
         value: {
+          $typeName: 'quorate.v1.Append',
           prevIndex: BigInt(message.prevIndex),
           prevTerm: BigInt(message.prevTerm),
           entries: message.entries.map(toWireEntry),
@@ -109,6 +118,7 @@ function toWireBody(message: Body): WireBodyInit {
       return {
         case: 'snapshotReply',
         value: {
+          $typeName: 'quorate.v1.SnapshotReply',
           id: message.id,
           cursor: message.cursor,
           toBoot: BigInt(message.toBoot),
@@ -116,13 +126,14 @@ function toWireBody(message: Body): WireBodyInit {
         },
       };
     case 'timeoutNow':
-      return { case: 'timeoutNow', value: {} };
+      return { case: 'timeoutNow', value: { $typeName: 'quorate.v1.TimeoutNow' } };
     case 'suspicion':
-      return { case: 'suspicion', value: {} };
+      return { case: 'suspicion', value: { $typeName: 'quorate.v1.Suspicion' } };
     case 'appendReply':
       return {
         case: 'appendReply',
         value: {
+          $typeName: 'quorate.v1.AppendReply',
           success: message.ok,
           index: BigInt(message.index),
           hintIndex: BigInt(message.hintIndex),
@@ -140,6 +151,7 @@ function toWireBody(message: Body): WireBodyInit {
       return {
         case: 'readRequest',
         value: {
+          $typeName: 'quorate.v1.ReadRequest',
           id: BigInt(message.id),
           lastIndex: BigInt(message.lastIndex),
           lastTerm: BigInt(message.lastTerm),
@@ -149,13 +161,14 @@ function toWireBody(message: Body): WireBodyInit {
       return {
         case: 'readReply',
         value: {
+          $typeName: 'quorate.v1.ReadReply',
           id: BigInt(message.id),
           toBoot: BigInt(message.toBoot),
           index: BigInt(message.index),
           indexTerm: BigInt(message.indexTerm),
           refused: message.refused,
           removed: message.removed,
-          ...(message.leader === null ? {} : { leader: toWireMember(message.leader) }),
+          leader: message.leader === null ? undefined : toWireMember(message.leader),
         },
       };
     default:
@@ -163,19 +176,22 @@ function toWireBody(message: Body): WireBodyInit {
   }
 }
 
-function toWireEntry(entry: Entry): WireEntry {
-  const { payload } = entry;
-  const term = BigInt(entry.term);
+function toWireEntry({ term, payload }: Entry): WireEntry {
+  return {
+    $typeName: 'quorate.v1.Entry',
+    term: BigInt(term),
+    payload: toWirePayload(payload),
+  };
+}
+
+function toWirePayload(payload: Payload): WireEntry['payload'] {
   switch (payload.type) {
     case 'noop':
-      return create(EntrySchema, { term, payload: { case: 'noop', value: {} } });
+      return { case: 'noop', value: { $typeName: 'quorate.v1.Noop' } };
     case 'data':
-      return create(EntrySchema, { term, payload: { case: 'data', value: payload.data } });
+      return { case: 'data', value: payload.data };
     case 'configuration':
-      return create(EntrySchema, {
-        term,
-        payload: { case: 'configuration', value: toWireConfiguration(payload.configuration) },
-      });
+      return { case: 'configuration', value: toWireConfiguration(payload.configuration) };
     default:
       return unreachable(payload);
   }
@@ -322,7 +338,8 @@ type WireSnapshot = Extract<WireMessage['body'], { case: 'snapshot' }>['value'];
 function toWireSnapshot(message: Snapshot): WireSnapshot {
   const { snapshot, cursor, chunk } = message;
   if (!chunk) throw new Error('a snapshot message is filled before it is sent');
-  return create(SnapshotSchema, {
+  return {
+    $typeName: 'quorate.v1.Snapshot',
     id: snapshot.id,
     index: BigInt(snapshot.index),
     term: BigInt(snapshot.term),
@@ -331,7 +348,7 @@ function toWireSnapshot(message: Snapshot): WireSnapshot {
     data: chunk.data,
     ...(chunk.next === null ? {} : { next: chunk.next }),
     ...toWireFromLeader(message),
-  });
+  };
 }
 
 /** Null when it says no configuration: nothing that this version could install. */

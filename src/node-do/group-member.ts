@@ -5,7 +5,7 @@
  * its writes are one transaction, and everything visible is created after them, so the platform's
  * output gate holds it back until they are durable. A turn that throws ends this life.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { encodeBatch } from '../kv/batch.ts';
@@ -253,11 +253,6 @@ export class GroupMember {
     });
   }
 
-  /** Whatever was acknowledged before is in the state here; null: nothing shows it. */
-  get freshAt(): number | null {
-    return this.reads.freshAt;
-  }
-
   /**
    * Has the leader checked, and replaced if no quorum confirms it. Resolves with the leader then,
    * this member included, or null if there is none within the deadline.
@@ -384,7 +379,8 @@ export class GroupMember {
   }
 
   private encode(to: MemberId, messages: readonly Message[]): Uint8Array {
-    const envelope = create(EnvelopeSchema, {
+    const envelope: Envelope = {
+      $typeName: 'quorate.v1.Envelope',
       protocol: this.home.code.protocol,
       minProtocol: this.home.code.minProtocol,
       rulesVersion: this.home.code.rules,
@@ -393,8 +389,8 @@ export class GroupMember {
       to: toWireMember(to),
       boot: BigInt(this.boot),
       messages: messages.map(toWire),
-    });
-    if (!this.acquainted.has(to)) envelope.birth = this.birth;
+      birth: this.acquainted.has(to) ? undefined : this.birth,
+    };
     return toBinary(EnvelopeSchema, envelope);
   }
 
