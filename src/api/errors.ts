@@ -89,6 +89,11 @@ export const etcdErrors = {
     code: GrpcCode.FailedPrecondition,
     message: 'etcdserver: bad leader transferee',
   },
+  /** Ours: a serializable read asked for a newer state than this member can show to have. */
+  TooStale: {
+    code: Unavailable,
+    message: 'quorate: this member cannot show that its state is as new as was asked for',
+  },
   NoLeader: { code: Unavailable, message: 'etcdserver: no leader' },
   LeaderChanged: { code: Unavailable, message: 'etcdserver: leader changed' },
   Stopped: { code: Unavailable, message: 'etcdserver: server stopped' },

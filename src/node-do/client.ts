@@ -21,7 +21,7 @@ import { type LeaseOutcome, LeaseService } from './lease-service.ts';
 import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
-import { failure, Replies, redirect } from './replies.ts';
+import { failure, type Measured, Replies, redirect } from './replies.ts';
 
 /** Pages of a range read before other events are let in. */
 const pagesPerTurn = 8;
@@ -45,22 +45,30 @@ export class ClientService {
     const startedAt = this.platform.now();
     const timeoutMs = Math.min(request.timeoutMs || defaultRequestTimeoutMs, maxRequestTimeoutMs);
     const deadline = startedAt + timeoutMs;
-    if (!this.group.canServe) return this.sign(failure('NotCapable'), startedAt);
-    if (request.serializable && isRead(request))
-      return this.sign(await this.read(request, deadline), startedAt);
-    const isServedHere = request.readHere && isRead(request);
+    const { readHere } = request;
+    const measured: Measured = { quorumMs: null, stalenessMs: null, namesPlaces: readHere };
+    if (!this.group.canServe) return this.replies.sign(failure('NotCapable'), measured);
+    if (request.serializable && isRead(request)) {
+      const reply = await this.serializableRead(request, deadline, measured);
+      return this.replies.sign(reply, measured);
+    }
+    const isServedHere = readHere && isRead(request);
     if (this.group.core.role !== 'leader' && !isServedHere) {
       const elsewhere = await this.notLeading(request, deadline);
       if (elsewhere) return elsewhere;
     }
-    return this.sign(await this.execute(request, deadline), startedAt);
+    return this.replies.sign(await this.execute(request, deadline, measured), measured);
   }
 
-  private async execute(request: MemberRequest, deadline: number): Promise<MemberReply> {
+  private async execute(
+    request: MemberRequest,
+    deadline: number,
+    measured: Measured,
+  ): Promise<MemberReply> {
     const { op } = request;
     switch (op.case) {
       case 'command':
-        return this.write(request, op.value, deadline);
+        return this.write(request, op.value, deadline, measured);
       case 'changeMembership':
         return this.changed(await this.membership.change(op.value, deadline));
       case 'transferLeader':
@@ -74,7 +82,7 @@ export class ClientService {
       case 'askDeadline':
         return this.ofLeases(await this.leases.nextDeadline(deadline));
       default:
-        return this.linearizableRead(request, deadline);
+        return this.linearizableRead(request, deadline, measured);
     }
   }
 
@@ -95,8 +103,12 @@ export class ClientService {
     }
   }
 
-  private sign(reply: MemberReply, startedAt: number): MemberReply {
-    return this.replies.sign(reply, this.platform.now() - startedAt);
+  /** What `wait` gives; the time counts as the quorum's. */
+  private async waitForQuorum<T>(wait: Promise<T>, measured: Measured): Promise<T> {
+    const startedAt = this.platform.now();
+    const outcome = await wait;
+    measured.quorumMs = this.platform.now() - startedAt;
+    return outcome;
   }
 
   /** Null when this member has become the leader: then it serves the request itself. */
@@ -134,9 +146,10 @@ export class ClientService {
     request: MemberRequest,
     command: Uint8Array,
     deadline: number,
+    measured: Measured,
   ): Promise<MemberReply> {
     if (!request.mayPropose) return this.redirect(this.platform.place, true);
-    const outcome = await this.group.propose(command, deadline);
+    const outcome = await this.waitForQuorum(this.group.propose(command, deadline), measured);
     switch (outcome.type) {
       case 'applied':
         if (!outcome.result.ok) return failure(outcome.result.error);
@@ -152,9 +165,57 @@ export class ClientService {
     }
   }
 
-  private async linearizableRead(request: MemberRequest, deadline: number): Promise<MemberReply> {
-    const outcome = await this.group.readPoint(deadline);
-    return outcome === 'ready' ? this.read(request, deadline) : this.unread(outcome);
+  private async linearizableRead(
+    request: MemberRequest,
+    deadline: number,
+    measured: Measured,
+  ): Promise<MemberReply> {
+    const outcome = await this.waitForQuorum(this.group.readPoint(deadline), measured);
+    if (outcome !== 'ready') return this.unread(outcome);
+    // Whoever has seen a revision has seen it committed: it would be here.
+    if (!this.hasRevision(request)) return failure('FutureRev');
+    return this.read(request, deadline);
+  }
+
+  /**
+   * From the state as it is. If that does not show to be as new as is asked for, one read point may: it
+   * brings what is missing, and shows how new the state is then.
+   */
+  private async serializableRead(
+    request: MemberRequest,
+    deadline: number,
+    measured: Measured,
+  ): Promise<MemberReply> {
+    if (!this.hasRevision(request) || !this.isFresh(request)) {
+      const outcome = await this.waitForQuorum(this.group.readPoint(deadline), measured);
+      if (outcome === 'overloaded') return this.unread(outcome);
+      if (outcome === 'ready' && !this.hasRevision(request)) return failure('FutureRev');
+      // No leader can be asked. What is missing may come all the same.
+      if (!this.hasRevision(request))
+        await this.group.until(() => this.hasRevision(request), deadline);
+      if (!this.hasRevision(request) || !this.isFresh(request)) return failure('TooStale');
+    }
+    const { freshAt } = this.group;
+    const reply = await this.read(request, deadline);
+    // The revision was fixed when the reading began.
+    measured.stalenessMs = this.ageOf(freshAt);
+    return reply;
+  }
+
+  private hasRevision({ minRevision }: MemberRequest): boolean {
+    return BigInt(this.group.machine.revision) >= minRevision;
+  }
+
+  private isFresh({ maxStalenessMs }: MemberRequest): boolean {
+    if (maxStalenessMs === undefined) return true;
+    const ageMs = this.ageOf(this.group.freshAt);
+    return ageMs !== null && ageMs <= maxStalenessMs;
+  }
+
+  /** null: unknown, also when the clock has been set back since. */
+  private ageOf(time: number | null): number | null {
+    const now = this.platform.now();
+    return time === null || time > now ? null : now - time;
   }
 
   private unread(outcome: Exclude<ReadOutcome, 'ready'>): MemberReply {

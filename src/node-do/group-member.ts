@@ -253,6 +253,11 @@ export class GroupMember {
     });
   }
 
+  /** Whatever was acknowledged before is in the state here; null: nothing shows it. */
+  get freshAt(): number | null {
+    return this.reads.freshAt;
+  }
+
   /**
    * Has the leader checked, and replaced if no quorum confirms it. Resolves with the leader then,
    * this member included, or null if there is none within the deadline.

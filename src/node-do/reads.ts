@@ -25,9 +25,19 @@ interface Batch {
 export class Reads {
   private queue: Read[] = [];
   private readonly underWay = new Map<number, Batch>();
-  private confirmed: { readonly index: LogIndex; readonly reads: readonly Read[] }[] = [];
+  private confirmed: (Batch & { readonly index: LogIndex })[] = [];
   private readonly pacing = new Pacing();
   private nextBatch = 1;
+  private shownAt: number | null = null;
+
+  /**
+   * Everything that was acknowledged before this time, on this member's clock, is in the state here: a
+   * quorum has confirmed an index for reads that left then, and it is applied. Null: this life has
+   * not heard of any.
+   */
+  get freshAt(): number | null {
+    return this.shownAt;
+  }
 
   /** False: too many wait already. */
   enqueue(read: Read): boolean {
@@ -61,7 +71,7 @@ export class Reads {
     if (!batch) return;
     this.underWay.delete(id);
     this.pacing.ended(now - batch.since);
-    this.confirmed.push({ index, reads: batch.reads });
+    this.confirmed.push({ ...batch, index });
   }
 
   drop(id: number): void {
@@ -89,6 +99,9 @@ export class Reads {
     const waiting = this.confirmed.filter(({ index }) => index > applied);
     const ready = this.confirmed.filter(({ index }) => index <= applied);
     this.confirmed = waiting;
-    for (const { reads } of ready) for (const read of reads) read.settle('ready');
+    for (const { reads, since } of ready) {
+      this.shownAt = Math.max(this.shownAt ?? since, since);
+      for (const read of reads) read.settle('ready');
+    }
   }
 }

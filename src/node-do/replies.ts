@@ -7,7 +7,12 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
-import { type MemberReply, MemberReplySchema, type RedirectSchema } from '../api/gen/member_pb.js';
+import {
+  type MemberReply,
+  MemberReplySchema,
+  type RedirectSchema,
+  ServerSchema,
+} from '../api/gen/member_pb.js';
 import {
   CompactionResponseSchema,
   DeleteRangeResponseSchema,
@@ -24,7 +29,17 @@ import {
 import { protocolVersion } from '../api/limits.ts';
 import type { CommandResponse } from '../kv/state-machine.ts';
 import type { GroupMember } from './group-member.ts';
-import { incarnationOf, numericId } from './identity.ts';
+import { incarnationOf, numericId, placeOf } from './identity.ts';
+import { roleOf } from './status.ts';
+
+/** Of one request. */
+export interface Measured {
+  /** How long it waited for the quorum; null: it did not. */
+  quorumMs: number | null;
+  /** Of the state that a serializable read saw; null: unknown, or another kind of request. */
+  stalenessMs: number | null;
+  namesPlaces: boolean;
+}
 
 interface Headed {
   header?: ResponseHeader | undefined;
@@ -78,17 +93,22 @@ export class Replies {
     return this.current(RangeResponseSchema, create(RangeResponseSchema));
   }
 
-  /** Says who answered, and how long the quorum took. */
-  sign(message: MemberReply, elapsedMs: number): MemberReply {
+  /** Says who answered, and what was measured meanwhile. */
+  sign(message: MemberReply, { quorumMs, stalenessMs, namesPlaces }: Measured): MemberReply {
     const { core } = this.group;
-    message.servedBy = {
-      $typeName: 'quorate.v1.Server',
+    const { voters, learners } = core.configuration;
+    const server = create(ServerSchema, {
       place: this.place,
-      role: core.role,
+      role: roleOf(this.group),
       term: BigInt(core.term),
-      quorumMs: elapsedMs,
-      applyMs: 0,
-    };
+    });
+    if (quorumMs !== null) server.quorumMs = quorumMs;
+    if (stalenessMs !== null) server.stalenessMs = BigInt(stalenessMs);
+    if (namesPlaces) server.places = [...voters, ...learners].map(placeOf);
+    message.servedBy = server;
+    const { outcome } = message;
+    if (outcome.case === 'failure' && outcome.value.error === 'Compacted')
+      outcome.value.compactRevision = BigInt(this.group.machine.compactRevision);
     return message;
   }
 

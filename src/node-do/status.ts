@@ -22,6 +22,11 @@ export function memberStatus(
   return group ? { ...base, ...ofGroup(group) } : { ...base, ...unborn, ...formerGroup(identity) };
 }
 
+export function roleOf({ core, self }: GroupMember): Exclude<MemberStatus['role'], 'unborn'> {
+  const isLearner = core.configuration.learners.includes(self) && core.role === 'follower';
+  return isLearner ? 'learner' : core.role;
+}
+
 const unborn = {
   groupId: null,
   memberId: null,
@@ -52,12 +57,11 @@ function ofGroup(group: GroupMember) {
   const { core, machine } = group;
   const { voters, outgoing, learners } = core.configuration;
   const leader = core.leaderHint;
-  const isLearner = learners.includes(group.self) && core.role === 'follower';
   return {
     groupId: group.birth.groupId,
     memberId: String(numericId(incarnationOf(group.self))),
     boot: group.boot,
-    role: isLearner ? 'learner' : core.role,
+    role: roleOf(group),
     term: core.term,
     leaderPlace: leader === null ? null : placeOf(leader),
     voters: [...new Set([...voters, ...outgoing])].map(placeOf),

@@ -1,5 +1,6 @@
 /** All mutants, each looked for by `npm run mutants`: past bugs of other engines, rules taken out, and others. */
 import { checkerMutants } from './catalogue/checkers.ts';
+import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { placeMutants } from './catalogue/places.ts';
@@ -14,6 +15,7 @@ export const mutants: readonly Mutant[] = [
   ...coreMutants,
   ...turnMutants,
   ...placeMutants,
+  ...clientMutants,
   ...checkerMutants,
   ...watchMutants,
 ];

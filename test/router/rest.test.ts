@@ -124,7 +124,7 @@ describe('a value is a resource', () => {
       'kv-consistency': 'linearizable',
       'kv-revision': '2',
       'kv-served-by': 'leader;place=1',
-      'server-timing': expect.stringMatching(/^edge;dur=.*, leader;dur=.*, quorum;dur=.*, apply;/),
+      'server-timing': expect.stringMatching(/^edge;dur=\d+, leader;dur=\d+$/),
       traceparent,
     });
   });
@@ -404,8 +404,6 @@ describe('lists', () => {
     ['prefix=&delimiter=/&order=desc', 'bad-request'],
     ['start=a&end=', 'bad-request'],
     ['prefix=&max_staleness=2s', 'bad-request'],
-    ['prefix=&via=nearest', 'bad-request'],
-    ['prefix=&min_revision=5', 'bad-request'],
     ['prefix=&consistency=eventual', 'bad-request'],
     ['prefix=&timeout=0s', 'bad-request'],
     ['prefix=&timeout=5h', 'bad-request'],
@@ -555,7 +553,6 @@ describe('what is not offered', () => {
     ['PUT', '/v1/kv/a?lease=7'],
     ['PUT', '/v1/kv/a?ttl=5s'],
     ['PUT', '/v1/kv/a?consistency=serializable'],
-    ['GET', '/v1/kv/a?via=nearest'],
     ['GET', '/v1/kv/a?wait=5'],
   ])('%s %s is refused, not ignored', async (method, path) => {
     expect((await call(method, path)).status).toBe(400);

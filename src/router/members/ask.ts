@@ -12,8 +12,16 @@ import { foundingPlaces } from '../../api/limits.ts';
 import { groupSize, type RouterEnv } from '../env.ts';
 import { type Deadline, isOver, remainingMs } from '../http/deadline.ts';
 import { counters } from '../metrics/counters.ts';
-import type { AskKind, Attempt, MemberAnswer, MemberOp } from './call.ts';
+import {
+  type AskKind,
+  type Attempt,
+  callMember,
+  type MemberAnswer,
+  type MemberOp,
+  type ReadTerms,
+} from './call.ts';
 import { hintFor, remember } from './hints.ts';
+import { nearestPlace, noteAnswer, noteSilence } from './nearest.ts';
 import { callPatiently, type Superseded } from './silence.ts';
 
 export interface Ask {
@@ -24,6 +32,9 @@ export interface Ask {
   readonly deadline: Deadline;
   /** A range whose count nobody needs. */
   readonly withoutCount?: boolean;
+  /** A read that the member which answers soonest is to serve, before anybody else is asked. */
+  readonly nearest?: boolean;
+  readonly terms?: ReadTerms;
 }
 
 export type Answer = Served | Refused;
@@ -43,6 +54,8 @@ export interface Refused {
   readonly outcomeUnknown: boolean;
   readonly detail: string;
   readonly servedBy: Server | undefined;
+  /** With Compacted, when a member said it. */
+  readonly compactRevision?: number;
 }
 
 const attemptsMax = 8;
@@ -87,6 +100,8 @@ interface Search {
 export async function askGroup(ask: Ask): Promise<Answer> {
   const startedMs = Date.now();
   const search = begin(ask);
+  const near = ask.nearest ? await askNearest(search, startedMs) : null;
+  if (near !== null) return near;
   while (search.attemptsLeft > 0 && !isOver(ask.deadline)) {
     search.attemptsLeft -= 1;
     counters.attempts += 1;
@@ -108,11 +123,39 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
     op: ask.op,
     groupSize: groupSize(ask.env),
     withoutCount: ask.withoutCount ?? false,
+    terms: ask.terms ?? null,
+    readHere: false,
     // All that is left, even for a read: a busy leader is the only one who can serve it, and a
     // second search elsewhere would only add to what it has to do.
     timeoutMs: remainingMs(ask.deadline),
     suspectTerm: suspect && ask.kind !== 'serializable' ? term : null,
   };
+}
+
+/**
+ * One attempt at the member that answers soonest. Null: it cannot serve this for reasons of its own, and the
+ * search for the leader begins.
+ */
+async function askNearest(search: Search, startedMs: number): Promise<Answer | null> {
+  const { env, tenant, deadline, kind } = search.ask;
+  const place = nearestPlace(env, tenant, startedMs);
+  counters.attempts += 1;
+  // Half of the time: the leader may have to be asked after all.
+  const timeoutMs = remainingMs(deadline) / 2;
+  const readHere = kind === 'read';
+  const attempt = { ...attemptOf(search), place, timeoutMs, readHere, suspectTerm: null };
+  const answer = await callMember(attempt);
+  const nowMs = Date.now();
+  if (answer.kind === 'response') {
+    const { response, servedBy } = answer;
+    noteAnswer(tenant, place, nowMs - startedMs, servedBy?.places ?? [], nowMs);
+    return { ok: true, response, servedBy, membersMs: nowMs - startedMs };
+  }
+  const isOwn = (error: string) => ownFailures.has(error) || error === 'TooStale';
+  if (answer.kind === 'failure' && !isOwn(answer.failure.error))
+    return refusedByMember(search, answer.failure, answer.servedBy);
+  noteSilence(tenant, place, nowMs);
+  return null;
 }
 
 function begin(ask: Ask): Search {
@@ -220,7 +263,11 @@ function refusedByMember(
     : outcomeUnknown
       ? 'OutcomeUnknown'
       : 'Stopped';
-  const refusal: Refused = { ok: false, error, outcomeUnknown, detail: failure.detail, servedBy };
+  const { detail, compactRevision } = failure;
+  const refusal: Refused = {
+    ...{ ok: false, error, outcomeUnknown, detail, servedBy },
+    ...(compactRevision === undefined ? {} : { compactRevision: Number(compactRevision) }),
+  };
   if (outcomeUnknown || !ownFailures.has(failure.error)) return refusal;
   if (failure.error === 'Timeout' && !write) {
     // A read's time is over, but for what the answer needed to get here.

@@ -31,6 +31,14 @@ export type MemberAnswer =
   | { readonly kind: 'timeout'; readonly reason: string }
   | { readonly kind: 'fault'; readonly fault: PlatformFault };
 
+/** How new the state has to be that a read sees. */
+export interface ReadTerms {
+  /** Of a serializable read: the member has to show it; null: any age will do. */
+  readonly maxStalenessMs: number | null;
+  /** To be waited for; null: none. */
+  readonly minRevision: number | null;
+}
+
 export interface Attempt {
   readonly env: RouterEnv;
   readonly tenant: string;
@@ -39,6 +47,9 @@ export interface Attempt {
   readonly op: MemberOp;
   readonly groupSize: number;
   readonly withoutCount: boolean;
+  readonly terms: ReadTerms | null;
+  /** A linearizable read that this member is to serve, whoever leads. */
+  readonly readHere: boolean;
   readonly timeoutMs: number;
   /** null: the leader is not suspected. */
   readonly suspectTerm: bigint | null;
@@ -87,6 +98,10 @@ function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {
   // Always true for a write: one that may have reached a core is not sent again at all (ask.ts).
   request.mayPropose = attempt.kind === 'write';
   request.serializable = attempt.kind === 'serializable';
+  request.readHere = attempt.readHere;
+  const { maxStalenessMs = null, minRevision = null } = attempt.terms ?? {};
+  if (maxStalenessMs !== null) request.maxStalenessMs = maxStalenessMs;
+  if (minRevision !== null) request.minRevision = BigInt(minRevision);
   return toBinary(MemberRequestSchema, request) as Uint8Array<ArrayBuffer>;
 }
 

@@ -161,6 +161,7 @@ class Patience {
       kind: 'read',
       op,
       place,
+      terms: null,
       timeoutMs: this.remainingMs,
       suspectTerm: this.term,
     });

@@ -10,8 +10,8 @@ import type { RouterEnv } from '../env.ts';
 import type { Plan } from '../etcd/methods.ts';
 import { type Deadline, startDeadline } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
-import type { Params } from './params.ts';
-import { problem, Refusal, storeProblem } from './problems.ts';
+import { problem, storeProblem } from './problems.ts';
+import type { ReadOptions } from './read-options.ts';
 
 export interface Call {
   readonly request: Request;
@@ -38,12 +38,19 @@ export function startCall(
   return { request, env, tenant, startedMs, deadline: startDeadline(timeoutMs, startedMs) };
 }
 
+export interface AskMore {
+  /** Nobody needs the count of a range. */
+  readonly withoutCount?: boolean;
+  /** Of a read that a client may have wishes for. */
+  readonly options?: ReadOptions | null;
+}
+
 /** The plan's answer, or the problem that ends the request. */
 export async function ask<D extends DescMessage>(
   call: Call,
   plan: Plan,
   response: D,
-  withoutCount = false,
+  { withoutCount = false, options = null }: AskMore = {},
 ): Promise<Data<MessageShape<D>> | Response> {
   if (plan.kind === 'oversized') {
     return problem('value-too-large', `${plan.size} bytes; at most ${maxMessageBytes} are taken`);
@@ -54,11 +61,16 @@ export async function ask<D extends DescMessage>(
   }
   const { kind, op } = plan;
   const { env, tenant, deadline } = call;
-  const answer = await askGroup({ env, tenant, kind, op, deadline, withoutCount });
+  const answer = await askGroup({
+    ...{ env, tenant, kind, op, deadline, withoutCount },
+    ...(options === null ? {} : { terms: options, nearest: options.nearest }),
+  });
   const consistency = kind === 'serializable' ? 'serializable' : 'linearizable';
   if (!answer.ok) {
     const headers = answerHeaders(call, consistency, answer.servedBy, null);
-    return storeProblem(answer.error, answer.outcomeUnknown, answer.detail, headers);
+    const { error, outcomeUnknown, detail, compactRevision } = answer;
+    const extras = compactRevision === undefined ? {} : { compact_revision: compactRevision };
+    return storeProblem(error, outcomeUnknown, detail, headers, extras);
   }
   const message = fromBinary(response, answer.response);
   const revision = safeNumber((message as { header?: ResponseHeader }).header?.revision ?? 0n);
@@ -80,8 +92,9 @@ function answerHeaders(
     'kv-consistency': consistency,
   };
   if (servedBy !== undefined) {
-    const { role, place } = servedBy;
+    const { role, place, stalenessMs } = servedBy;
     headers['kv-served-by'] = `${role};place=${place}`;
+    if (stalenessMs !== undefined) headers['kv-staleness-ms'] = String(stalenessMs);
   }
   if (membersMs !== null) headers['server-timing'] = serverTiming(call, servedBy, membersMs);
   const trace = call.request.headers.get('traceparent');
@@ -89,12 +102,16 @@ function answerHeaders(
   return headers;
 }
 
+/**
+ * Only what was measured. `edge`: here; `leader` or `member`: until the one that served it had
+ * answered, all attempts together; `quorum`, within that: waiting for the others. (How long applying
+ * takes no member can tell: its clock stands still meanwhile.)
+ */
 function serverTiming(call: Call, servedBy: Server | undefined, membersMs: number): string {
   const edgeMs = Math.max(0, Date.now() - call.startedMs - membersMs);
-  const parts = [`edge;dur=${edgeMs}`, `leader;dur=${membersMs}`];
-  if (servedBy !== undefined) {
-    parts.push(`quorum;dur=${round(servedBy.quorumMs)}`, `apply;dur=${round(servedBy.applyMs)}`);
-  }
+  const who = servedBy?.role === 'leader' ? 'leader' : 'member';
+  const parts = [`edge;dur=${edgeMs}`, `${who};dur=${membersMs}`];
+  if (servedBy?.quorumMs !== undefined) parts.push(`quorum;dur=${round(servedBy.quorumMs)}`);
   return parts.join(', ');
 }
 
@@ -107,21 +124,6 @@ export function safeNumber(value: bigint): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number)) throw new Error(`${value} is no safe integer`);
   return number;
-}
-
-/** How consistent a read the client asks for: query first, then header. */
-export function wantsSerializable(call: Call, params: Params): boolean {
-  const choice = params.choice('consistency', ['linearizable', 'serializable']);
-  const header = call.request.headers.get('kv-consistency');
-  if (
-    choice === null &&
-    header !== null &&
-    header !== 'linearizable' &&
-    header !== 'serializable'
-  ) {
-    throw new Refusal('bad-request', 'KV-Consistency is linearizable or serializable');
-  }
-  return (choice ?? header) === 'serializable';
 }
 
 export function json(

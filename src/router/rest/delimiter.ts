@@ -14,6 +14,7 @@ import { compareBytes, indexOfBytes, isOpen, keyAfter, prefixEnd, startsWith } f
 import { keyText } from './item.ts';
 import { answerPage, type ListQuery, pageRequest } from './list.ts';
 import { Refusal } from './problems.ts';
+import { notBefore } from './read-options.ts';
 
 /** Pages that one request may read from the group; then the client goes on with the cursor. */
 const readsMax = 20;
@@ -52,7 +53,8 @@ export async function listWithDelimiter(
       revision: pinned?.revision ?? query.revision,
     });
     request.key = level.from;
-    const data = await ask(call, planRange(request), RangeResponseSchema);
+    const options = notBefore(query.options, pinned?.revision ?? null);
+    const data = await ask(call, planRange(request), RangeResponseSchema, { options });
     if (data instanceof Response) return data;
     first ??= data;
     pinned ??= {

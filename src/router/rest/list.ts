@@ -12,16 +12,16 @@ import {
   RangeRequest_SortTarget as Target,
 } from '../../api/gen/rpc_pb.js';
 import { planRange } from '../etcd/methods.ts';
-import { ask, type Call, json, safeNumber, wantsSerializable } from './call.ts';
+import { ask, type Call, json, safeNumber } from './call.ts';
 import { type Cursor, encodeCursor, readCursor } from './cursor.ts';
 import { listWithDelimiter } from './delimiter.ts';
 import { contains, type Interval, intervalOf, keyAfter } from './interval.ts';
 import { itemOf } from './item.ts';
 import type { Params } from './params.ts';
 import { Refusal } from './problems.ts';
+import { notBefore, type ReadOptions, readOptionParams, readOptions } from './read-options.ts';
 
 export const listParams = [
-  'consistency',
   'count_only',
   'cursor',
   'delimiter',
@@ -35,6 +35,7 @@ export const listParams = [
   'sort',
   'start',
   'timeout',
+  ...readOptionParams,
 ] as const;
 
 const defaultLimit = 100;
@@ -58,7 +59,7 @@ export interface ListQuery {
   readonly keysOnly: boolean;
   readonly sort: keyof typeof sortTargets;
   readonly descending: boolean;
-  readonly serializable: boolean;
+  readonly options: ReadOptions;
   readonly minModRevision: number;
 }
 
@@ -68,8 +69,11 @@ export async function list(call: Call, params: Params): Promise<Response> {
   const delimiter = params.bytes('delimiter');
   if (delimiter !== null) return listWithDelimiter(call, query, delimiter);
   // The cursor carries the first page's count: later pages read no more than they show.
-  const counted = query.cursor !== null;
-  const data = await ask(call, planRange(pageRequest(query)), RangeResponseSchema, counted);
+  const withoutCount = query.cursor !== null;
+  const { options } = query;
+  const data = await ask(call, planRange(pageRequest(query)), RangeResponseSchema, {
+    ...{ withoutCount, options },
+  });
   if (data instanceof Response) return data;
   const { kvs, more } = data.message;
   const revision = query.cursor?.revision ?? query.revision ?? data.revision;
@@ -127,7 +131,8 @@ function nextUrl(url: string, next: string): string {
 async function countOnly(call: Call, query: ListQuery): Promise<Response> {
   const request = pageRequest(query);
   request.countOnly = true;
-  const data = await ask(call, planRange(request), RangeResponseSchema);
+  const { options } = query;
+  const data = await ask(call, planRange(request), RangeResponseSchema, { options });
   if (data instanceof Response) return data;
   const revision = query.revision ?? data.revision;
   return json({ count: safeNumber(data.message.count), revision }, data.headers);
@@ -143,7 +148,7 @@ export function pageRequest(query: ListQuery): RangeRequest {
     revision: BigInt(cursor?.revision ?? query.revision ?? 0),
     sortTarget: sortTargets[query.sort],
     sortOrder: descending ? Order.DESCEND : Order.NONE,
-    serializable: query.serializable,
+    serializable: query.options.serializable,
     keysOnly: query.keysOnly,
     minModRevision: BigInt(query.minModRevision),
   });
@@ -173,7 +178,7 @@ function readQuery(call: Call, params: Params): ListQuery {
     keysOnly: params.flag('keys_only'),
     sort,
     descending: params.choice('order', ['asc', 'desc']) === 'desc',
-    serializable: wantsSerializable(call, params),
+    options: notBefore(readOptions(call.request, params), cursor?.revision ?? null),
     minModRevision: params.integer('min_mod_revision', 0, Number.MAX_SAFE_INTEGER) ?? 0,
   };
 }

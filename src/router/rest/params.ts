@@ -10,26 +10,26 @@ import { percentDecode, utf8Text } from '../http/query.ts';
 import { Refusal } from './problems.ts';
 
 /** Of rest-api.md, but not offered yet. */
-const comingLater = new Set([
-  'fence',
-  'lease',
-  'max_staleness',
-  'min_revision',
-  'ttl',
-  'via',
-  'wait',
-]);
+const comingLater = new Set(['fence', 'lease', 'ttl', 'wait']);
 
-const headersComingLater = ['kv-fence', 'kv-min-revision', 'idempotency-key'];
+/** They change what the client may conclude, so who does not take them refuses them. */
+const meaningfulHeaders = ['kv-fence', 'kv-min-revision', 'idempotency-key'] as const;
 
 export class Params {
   readonly #values: ReadonlyMap<string, Uint8Array>;
 
-  /** Throws Refusal for a parameter that is not in `known`, or comes twice. */
-  constructor(request: Request, known: readonly string[]) {
-    for (const name of headersComingLater) {
-      if (request.headers.has(name)) {
-        throw new Refusal('bad-request', `the header ${name} is not supported yet`);
+  /**
+   * Throws Refusal for a parameter that is not in `known`, or comes twice, and for a header that
+   * means something elsewhere and is not in `headers`.
+   */
+  constructor(
+    request: Request,
+    known: readonly string[],
+    headers: readonly (typeof meaningfulHeaders)[number][] = [],
+  ) {
+    for (const name of meaningfulHeaders) {
+      if (request.headers.has(name) && !headers.includes(name)) {
+        throw new Refusal('bad-request', `the header ${name} is not taken here`);
       }
     }
     this.#values = parse(rawQuery(request.url), known);

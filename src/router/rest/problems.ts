@@ -35,6 +35,7 @@ const problems = {
   'leader-changed': { status: 503, title: 'The leader changed meanwhile', retryable: true },
   overloaded: { status: 503, title: 'Too much to do at the moment', retryable: true },
   'not-ready': { status: 503, title: 'The member cannot serve yet', retryable: true },
+  'too-stale': { status: 503, title: 'The replica is not as new as asked', retryable: true },
   'request-timeout': { status: 504, title: 'The deadline has passed', retryable: true },
   'commit-timeout': { status: 504, title: 'Nobody knows whether it was applied', retryable: false },
   'space-quota': { status: 507, title: 'The space of this tenant is used up', retryable: false },
@@ -61,6 +62,7 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   ReplyTooLarge: 'reply-too-large',
   TooManyChanges: 'txn-too-large',
   TooManyVisits: 'txn-too-large',
+  TooStale: 'too-stale',
   NoLeader: 'no-leader',
   LeaderChanged: 'leader-changed',
   Stopped: 'not-ready',
@@ -117,12 +119,13 @@ export function storeProblem(
   outcomeUnknown: boolean,
   detail: string,
   headers: Readonly<Record<string, string>> = {},
+  extras: Readonly<Record<string, unknown>> = {},
 ): Response {
   const text = etcdErrors[error].message;
   const full = detail === '' ? text : `${text} (${detail})`;
   // Whatever the member called it: a write nobody can speak for is never a plain timeout.
   if (outcomeUnknown) return problem('commit-timeout', full, { headers, outcome: 'unknown' });
-  return problem(codeOf[error], full, { headers });
+  return problem(codeOf[error], full, { headers, extras });
 }
 
 /** Thrown while a request is read: ends it with that problem. */

@@ -2,25 +2,27 @@
 import { create } from '@bufbuild/protobuf';
 import { RangeRequestSchema, RangeResponseSchema } from '../../api/gen/rpc_pb.js';
 import { planRange } from '../etcd/methods.ts';
-import { ask, type Call, json, safeNumber, wantsSerializable } from './call.ts';
+import { ask, type Call, json, safeNumber } from './call.ts';
 import { itemOf } from './item.ts';
 import type { Params } from './params.ts';
 import { etag, matches, readCondition } from './preconditions.ts';
 import { problem } from './problems.ts';
+import { readOptionParams, readOptions } from './read-options.ts';
 
-export const readKeyParams = ['consistency', 'key64', 'revision', 'timeout'] as const;
+export const readKeyParams = ['key64', 'revision', 'timeout', ...readOptionParams] as const;
 
 export async function readKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
   const ifMatch = readCondition(call.request, 'if-match');
   const ifNoneMatch = readCondition(call.request, 'if-none-match');
   const headOnly = call.request.method === 'HEAD';
+  const options = readOptions(call.request, params);
   const range = create(RangeRequestSchema, {
     key,
     keysOnly: headOnly,
     revision: BigInt(params.integer('revision', 1, Number.MAX_SAFE_INTEGER) ?? 0),
-    serializable: wantsSerializable(call, params),
+    serializable: options.serializable,
   });
-  const data = await ask(call, planRange(range), RangeResponseSchema);
+  const data = await ask(call, planRange(range), RangeResponseSchema, { options });
   if (data instanceof Response) return data;
   const { headers } = data;
   const kv = data.message.kvs[0];

@@ -84,7 +84,8 @@ function serveKey(
   const known: readonly string[] = write ? writeKeyParams : readKeyParams;
   const collection = path === null && request.method !== 'PUT' && !namesKey(request);
   const ofMany = write ? deleteRangeParams : listParams;
-  const params = new Params(request, collection ? ofMany : known);
+  const headers = write ? [] : (['kv-min-revision'] as const);
+  const params = new Params(request, collection ? ofMany : known, headers);
   const call = startCall(request, env, tenant, params.timeoutMs());
   if (collection) return write ? deleteRange(call, params) : list(call, params);
   if (path !== null && params.has('key64')) {
