@@ -52,7 +52,12 @@ function voterPlaces({ oracle }: Simulation): number[] {
 }
 
 /** The first of the preferred places that has a voter. */
-function preferredVoter(simulation: Simulation): number | null {
-  const voters = voterPlaces(simulation);
-  return simulation.plan.shape.preferredPlaces.find((place) => voters.includes(place)) ?? null;
+function preferredVoter({ oracle, plan }: Simulation): number | null {
+  const voters = oracle.newestCommitted?.configuration.voters ?? [];
+  for (const place of plan.shape.preferredPlaces) {
+    const voter = voters.find((id) => placeOf(id) === place);
+    // Of one that was set back nobody can say whether it will find out.
+    if (voter) return oracle.isGone(voter) ? null : place;
+  }
+  return null;
 }
