@@ -197,7 +197,7 @@ export class Change {
     const { sql } = this.store;
     if (from !== '') {
       detach(sql, { lease: from, key });
-      this.detached.push({ lease: from, key });
+      if (this.undoable) this.detached.push({ lease: from, key });
     }
     if (to !== '') attach(sql, { lease: to, key });
   }

@@ -109,6 +109,18 @@ describe('a revoke', () => {
   });
 });
 
+test('a lease of more keys than a page has all of them, and takes all of them along', () => {
+  const machine = new Machine();
+  machine.apply(grant(7n));
+  const keys = Array.from({ length: 2500 }, (_, at) => `k${1000 + at}`);
+  for (const key of keys) machine.apply(attached(key, 7n));
+  expect(machine.leaseKeys(7n)).toEqual(keys);
+  expect([...machine.machine.leaseKeys(7n)].length).toBe(2);
+  machine.apply(revoke(7n));
+  expect(machine.contents()).toEqual([]);
+  expect(machine.machine.revision).toBe(2502);
+});
+
 describe('a key', () => {
   test('moves to the lease of its last put, stays with ignore_lease, and leaves with any other put', () => {
     const machine = withKeys();
@@ -181,7 +193,7 @@ describe('a transaction', () => {
   });
 });
 
-describe('an expiry', () => {
+describe('rule 6: an expiry', () => {
   test('ends the grant that it names and no later one', () => {
     const machine = withKeys();
     expect(machine.ok('leaseExpire', expire(7n, 2))).toEqual({ left: false });

@@ -3,6 +3,7 @@ import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
 import { electionMutants } from './catalogue/elections.ts';
+import { leaseMutants } from './catalogue/leases.ts';
 import { placeMutants } from './catalogue/places.ts';
 import { replicationMutants } from './catalogue/replication.ts';
 import { turnMutants } from './catalogue/turn.ts';
@@ -18,4 +19,5 @@ export const mutants: readonly Mutant[] = [
   ...clientMutants,
   ...checkerMutants,
   ...watchMutants,
+  ...leaseMutants,
 ];

@@ -31,7 +31,7 @@ const seedsIfFound = 200;
 const searchRunMs = 240_000;
 const simulatedRunMs = 900_000;
 /** By rules, whose tests are named "rule 5: ...". */
-const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts'];
+const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts', 'test/kv/leases.test.ts'];
 
 interface Look {
   readonly files: readonly string[];
@@ -86,7 +86,7 @@ async function findElsewhere(sandbox: Sandbox, mutant: Mutant, limits: Limits): 
 
 /** Without a mutant nobody may find anything. Returns what was found all the same. */
 export async function control(sandbox: Sandbox, seedsMax: number): Promise<string | null> {
-  const folders = ['test/raft', 'test/sim', 'test/router', 'test/support/history'];
+  const folders = ['test/raft', 'test/sim', 'test/kv', 'test/router', 'test/support/history'];
   const files = ['test/raft/scenarios/scenarios.test.ts'];
   for (const folder of folders) files.push(...testsIn(sandbox, folder));
   const { failed, count } = await runTests(sandbox, { files });
