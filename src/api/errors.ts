@@ -89,6 +89,11 @@ export const etcdErrors = {
     code: GrpcCode.FailedPrecondition,
     message: 'etcdserver: bad leader transferee',
   },
+  /** Ours: the key of a command that is to take effect once has been used for another one. */
+  IdempotencyMismatch: {
+    code: InvalidArgument,
+    message: 'quorate: this idempotency key has been used for another request',
+  },
   /** Ours: a serializable read asked for a newer state than this member can show to have. */
   TooStale: {
     code: Unavailable,

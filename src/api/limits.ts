@@ -29,6 +29,21 @@ export const maxChangesPerEntry = 100_000;
  */
 export const maxVisitsPerEntry = 200_000;
 
+/** Answers kept of commands that take effect once (src/kv/once.ts); above, the oldest go. */
+export const maxOnceRecords = 65_536;
+
+/** Keys and values in the reply of a command that takes effect once; above: ReplyTooLarge. */
+export const maxOnceReplyBytes = 16 * 1024;
+
+/** How long such an answer is kept, if there is room. */
+export const onceKeptMs = 24 * 3_600_000;
+
+/**
+ * How long a router may go on repeating such a command: the longest deadline, and half of it for
+ * clocks that differ. A younger record stays, whatever comes.
+ */
+export const onceRepeatedMs = 90_000;
+
 /** Bytes of commands in one log entry, unless a single command is larger. */
 export const maxBatchBytes = 512 * 1024;
 

@@ -23,6 +23,7 @@ import { type DecodedBatch, leaseRulesVersion } from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { startCompaction } from './compaction.ts';
 import { expireLease, grantLease, type LeaseExpired, revokeLease } from './lease-commands.ts';
+import { applyOnce } from './once.ts';
 import { applyPuts, plainPut } from './puts.ts';
 import { countKeys, drain } from './range.ts';
 import { header, ReplyBudget } from './reply.ts';
@@ -40,20 +41,22 @@ export type CommandResponse =
   | { readonly case: 'leaseExpire'; readonly value: LeaseExpired };
 
 export type CommandResult = Outcome<CommandResponse>;
-/** A Command wraps a request of at most maxRequestBytes in a tag and a length. */
+/** A Command wraps a request of at most maxRequestBytes in a tag and a length, Once in some more. */
 const commandBytesMax = maxRequestBytes + 64;
+const commandBytesMaxOfSecond = maxRequestBytes + 128;
 
 /** `index`: of the entry in the log. Its commands are Command messages; one result each. */
 export function applyCommands(store: Store, batch: DecodedBatch, index: number): CommandResult[] {
   const { limits } = store;
-  const knowsLeases = batch.rulesVersion >= leaseRulesVersion;
+  const isSecond = batch.rulesVersion >= leaseRulesVersion;
   const entry: EntryBudget = {
     changesLeft: limits.changes,
     replyBytesLeft: limits.entryReplyBytes,
     visitsLeft: limits.visits,
   };
   const results: CommandResult[] = [];
-  const commands = batch.commands.map(decodeCommand);
+  const bytesMax = isSecond ? commandBytesMaxOfSecond : commandBytesMax;
+  const commands = batch.commands.map((data) => decodeCommand(data, bytesMax));
   for (let at = 0; at < commands.length; ) {
     const puts = plainPuts(commands, at);
     if (puts.length > 1) {
@@ -63,7 +66,7 @@ export function applyCommands(store: Store, batch: DecodedBatch, index: number):
       at += puts.length;
     } else {
       const command = commands[at] as Outcome<Command>;
-      const refused = command.ok && !knowsLeases && isOfLeases(command.response);
+      const refused = command.ok && !isSecond && isOfSecondRules(command.response);
       if (!command.ok) results.push(command);
       else if (refused) results.push(failure('NotCapable'));
       else results.push(applyOne(store, command.response, entry, index));
@@ -95,14 +98,20 @@ function applyOne(
       return tagged('leaseRevoke', revokeLease(store, op.value, entry, index));
     case 'leaseExpire':
       return tagged('leaseExpire', expireLease(store, op.value, entry, index));
+    case 'once':
+      return applyOnce(store, op.value, entry, (narrowed, within) =>
+        applyOne(narrowed, within, entry, index),
+      );
     default:
       op satisfies { case: undefined };
       return failure('NotCapable');
   }
 }
 
-function isOfLeases({ op }: Command): boolean {
-  return op.case === 'leaseGrant' || op.case === 'leaseRevoke' || op.case === 'leaseExpire';
+function isOfSecondRules({ op: { case: name } }: Command): boolean {
+  return (
+    name === 'leaseGrant' || name === 'leaseRevoke' || name === 'leaseExpire' || name === 'once'
+  );
 }
 
 function put(store: Store, request: PutRequest, entry: EntryBudget): Outcome<PutResponse> {
@@ -178,8 +187,8 @@ function runChange<T>(
   return outcome;
 }
 
-function decodeCommand(data: Uint8Array): Outcome<Command> {
-  if (data.length > commandBytesMax) return failure('RequestTooLarge');
+function decodeCommand(data: Uint8Array, bytesMax: number): Outcome<Command> {
+  if (data.length > bytesMax) return failure('RequestTooLarge');
   try {
     return { ok: true, response: fromBinary(CommandSchema, data) };
   } catch {

@@ -11,7 +11,7 @@ import { EntryBatchSchema } from '../api/gen/command_pb.js';
  */
 export const currentRulesVersion = 2; // below 128: one byte of a batch
 
-/** The first rules that know leases. Before them the commands of leases are unknown ones. */
+/** The first rules that know leases, and commands that take effect once. Before, both are unknown. */
 export const leaseRulesVersion = 2;
 
 const rulesVersionTag = 0x08;

@@ -5,10 +5,11 @@
  * It covers the revision, the compact revision, and all that a read or a watch from the compact
  * revision on can see: every write above it; of the ones at or below it, per key the one that is
  * current there; of the deletes those exactly at it, since others leave nothing behind. And every lease;
- * which keys are attached to it stands in their versions.
+ * which keys are attached to it stands in their versions. And the answers kept of commands that take effect once.
  */
 import { beginning, historyPage, type Position } from './history.ts';
 import type { Lease } from './leases.ts';
+import { oncePage } from './once.ts';
 import type { Row } from './sql.ts';
 import type { Store } from './store.ts';
 
@@ -38,7 +39,7 @@ function* hashNow(store: Store): Generator<void, string | null> {
   const { rowsMax, bytesMax } = limits.pages;
   const hash = new Fnv64();
   if (!(yield* addLeases(hash, store))) return null;
-  const { revision, compactRevision } = progress;
+  const { revision, compactRevision, onceFirst, onceLast } = progress;
   hash.addText(`${revision} ${compactRevision}`);
   let after: Position | null = beginning;
   while (after) {
@@ -57,7 +58,7 @@ function* hashNow(store: Store): Generator<void, string | null> {
     yield;
     if (progress.compactRevision !== compactRevision) return null;
   }
-  return hash.digest();
+  return (yield* addOnces(hash, store, onceFirst, onceLast)) ? hash.digest() : null;
 }
 
 /** False: a lease has changed between two pages. */
@@ -71,6 +72,27 @@ function* addLeases(hash: Fnv64, { leases, limits }: Store): Generator<void, boo
     yield;
     if (leases.changeCount !== changeCount) return false;
   }
+}
+
+/** False: one of them has been let go meanwhile. Their numbers do not count, only their order. */
+function* addOnces(
+  hash: Fnv64,
+  { sql, progress, limits }: Store,
+  first: number,
+  last: number,
+): Generator<void, boolean> {
+  for (let seq = first; seq <= last; ) {
+    if (progress.onceFirst > seq) return false;
+    const page = oncePage(sql, seq, last, limits.pages.rowsMax);
+    if (page[0]?.seq !== seq) throw new Error(`kv: answer ${seq} is missing`);
+    for (const { key, request, time, result } of page) {
+      hash.addText(`|once ${time} ${result.length} `);
+      for (const bytes of [key, request, result]) hash.addBytes(bytes);
+    }
+    seq += page.length;
+    yield;
+  }
+  return true;
 }
 
 /** Bytes looked at. */

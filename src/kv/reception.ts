@@ -6,7 +6,7 @@
  * Rows of that set that no reception will use, left by one that was abandoned or by the state before
  * a switch, go in bounded steps; until then nothing can be received.
  */
-import type { SnapshotLease, SnapshotVersion } from '../api/gen/snapshot_pb.js';
+import type { SnapshotLease, SnapshotOnce, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { type BulkQuery, list, perChunk, runInChunks } from './bulk.ts';
 import { type Progress, storeSwitch } from './schema.ts';
 import { decodeChunk, decodeHeader, encodeHeader, progressOf } from './snapshot-format.ts';
@@ -50,10 +50,14 @@ const insertKeys = perChunk(
   (rows, { leaseKey }) => `INSERT INTO ${leaseKey} VALUES ${list(rows, () => '(?, ?)')}`,
 );
 
+const insertOnces = perChunk(
+  (rows, { once }) => `INSERT INTO ${once} VALUES ${list(rows, () => '(?, ?, ?, ?, ?)')}`,
+);
+
 const findRow = perSet(
-  ({ data, lease, leaseKey }) => `
-  SELECT 1 WHERE EXISTS (SELECT 1 FROM ${data})
-    OR EXISTS (SELECT 1 FROM ${lease}) OR EXISTS (SELECT 1 FROM ${leaseKey})`,
+  ({ data, lease, leaseKey, once }) => `
+  SELECT 1 WHERE EXISTS (SELECT 1 FROM ${data}) OR EXISTS (SELECT 1 FROM ${lease})
+    OR EXISTS (SELECT 1 FROM ${leaseKey}) OR EXISTS (SELECT 1 FROM ${once})`,
 );
 // length() of a blob does not read the blob.
 const selectOldest = perSet(
@@ -73,6 +77,10 @@ const clearKeys = perSet(
 const clearLeases = perSet(
   ({ lease }) => `
   DELETE FROM ${lease} WHERE (id, granted) IN (SELECT id, granted FROM ${lease} LIMIT ?)`,
+);
+
+const clearOnces = perSet(
+  ({ once }) => `DELETE FROM ${once} WHERE seq IN (SELECT seq FROM ${once} LIMIT ?)`,
 );
 
 export class Reception {
@@ -129,9 +137,11 @@ export class Reception {
     if (!chunk || (cursor === '') !== (chunk.header !== undefined)) return 'unreadable';
     if (chunk.header) this.header = encodeHeader(chunk.header);
     const { sql } = this.store;
-    if (chunk.versions.length + chunk.leases.length > 0) this.filled = true;
-    writeVersions(sql.other(), chunk.versions);
-    writeLeases(sql.other(), chunk.leases);
+    const { versions, leases, onces } = chunk;
+    if (versions.length + leases.length + onces.length > 0) this.filled = true;
+    writeVersions(sql.other(), versions);
+    writeLeases(sql.other(), leases);
+    writeOnces(sql.other(), onces);
     sql.common.run(updateReception, next, this.header);
     this.receiving = { id, cursor: next };
     return 'received';
@@ -173,6 +183,7 @@ export class Reception {
     } else {
       sql.run(clearKeys, pageRows);
       sql.run(clearLeases, pageRows);
+      sql.run(clearOnces, pageRows);
     }
     this.filled = holdsRows(sql);
     return 2 * (rows || pageRows);
@@ -202,4 +213,11 @@ function writeVersions(sql: SetSql, versions: readonly SnapshotVersion[]): void 
 function writeLeases(sql: SetSql, leases: readonly SnapshotLease[]): void {
   const rows = leases.map(({ id, grant, ttl }) => [id.toString(), Number(grant), Number(ttl)]);
   runInChunks(sql, insertLeases, rows);
+}
+
+function writeOnces(sql: SetSql, onces: readonly SnapshotOnce[]): void {
+  const rows = onces.map(({ seq, key, request, time, result }) => {
+    return [Number(seq), key, request, Number(time), result];
+  });
+  runInChunks(sql, insertOnces, rows);
 }

@@ -12,6 +12,9 @@
  * stays only for an open snapshot. kv_lease_key has a row for each key that is attached to a lease,
  * and may have others: kv_index tells which count.
  *
+ * kv_once holds what commands that take effect once were answered, numbered without gaps: those that count
+ * are once_first to once_last of kv_meta (src/kv/once.ts).
+ *
  * When one transaction writes a key twice, kv_index keeps the last write of the revision only;
  * kv_data keeps both, told apart by `sub`, the position inside the revision.
  */
@@ -19,7 +22,7 @@ import type { Sql } from './sql.ts';
 import { type SetNumber, tableSets } from './table-sets.ts';
 
 /** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
-const schemaVersion = 2;
+const schemaVersion = 3;
 
 const keyTables = tableSets.flatMap(({ index, data }) => [
   `CREATE TABLE ${index} (
@@ -46,14 +49,31 @@ const leaseTables = tableSets.flatMap(({ lease, leaseKey }) => [
   ) WITHOUT ROWID`,
 ]);
 
+/** Since schema version 3. */
+const onceTables = tableSets.flatMap(({ once }) => [
+  `CREATE TABLE IF NOT EXISTS ${once} (
+    seq INTEGER NOT NULL PRIMARY KEY, key BLOB NOT NULL, request BLOB NOT NULL,
+    time INTEGER NOT NULL, result BLOB NOT NULL
+  )`,
+  `CREATE INDEX IF NOT EXISTS ${once}_key ON ${once} (key, seq)`,
+]);
+
+/** Of kv_meta, since schema version 3. */
+const onceColumns = [
+  ['once_first', 1],
+  ['once_last', 0],
+] as const;
+
 const tables = [
   ...keyTables,
   ...leaseTables,
+  ...onceTables,
   `CREATE TABLE kv_meta (
     id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
     applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
     purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL,
-    active INTEGER NOT NULL
+    active INTEGER NOT NULL,
+    once_first INTEGER NOT NULL DEFAULT 1, once_last INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID`,
   // One row while a snapshot is open here; header is an encoded SnapshotHeader.
   `CREATE TABLE kv_snapshot (
@@ -81,14 +101,19 @@ export interface Progress {
   /** Next row of kv_data that physical compaction looks at, while purged < compact revision. */
   scanRevision: number;
   scanSub: number;
+  /** The oldest answer that is kept of a command that takes effect once. */
+  onceFirst: number;
+  /** The newest; one less than `onceFirst` when there is none. */
+  onceLast: number;
 }
 
 const findTable = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kv_meta'";
-const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0, 0)';
-const selectMeta =
-  'SELECT schema, active, rules, applied, revision, compacted, purged, scan_rev, scan_sub FROM kv_meta WHERE id = 1';
-const setProgress =
-  'rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?, scan_sub = ?';
+const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0, 0, 1, 0)';
+const findColumn = "SELECT 1 FROM sqlite_master WHERE name = 'kv_meta' AND sql LIKE ?";
+/** Older schemas have fewer columns, and no code has ever changed their order. */
+const selectMeta = 'SELECT * FROM kv_meta WHERE id = 1';
+const setProgress = `rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?,
+  scan_sub = ?, once_first = ?, once_last = ?`;
 const updateMeta = `UPDATE kv_meta SET ${setProgress} WHERE id = 1`;
 const switchMeta = `UPDATE kv_meta SET active = ?, ${setProgress} WHERE id = 1`;
 
@@ -104,7 +129,11 @@ export function createTables(sql: Sql): void {
 
 /** The version is written last: until then an older life finds what it knows. */
 function upgrade(sql: Sql): void {
-  for (const table of leaseTables) sql.run(table);
+  for (const table of [...leaseTables, ...onceTables]) sql.run(table);
+  for (const [column, start] of onceColumns) {
+    if (sql.first(findColumn, `%${column}%`) !== undefined) continue;
+    sql.run(`ALTER TABLE kv_meta ADD COLUMN ${column} INTEGER NOT NULL DEFAULT ${start}`);
+  }
   sql.run('UPDATE kv_meta SET schema = ?', schemaVersion);
 }
 
@@ -124,14 +153,15 @@ export interface Stored {
 
 /** Brings older tables up to date. Throws when they are of a version that this code does not know. */
 export function loadStored(sql: Sql): Stored {
-  const row = sql.first(selectMeta);
+  const row = sql.first(selectMeta) as readonly number[] | undefined;
   if (!row) throw new Error('kv: the state machine was never created here');
-  const [schema, activeSet, ...rest] = row as number[];
-  if (schema === 1) upgrade(sql);
+  const [, schema, ...rest] = row;
+  if (schema === 1 || schema === 2) upgrade(sql);
   else if (schema !== schemaVersion) {
     throw new Error(`kv: storage has schema ${schema}, this code knows ${schemaVersion}`);
   }
-  const [rules, applied, revision, compacted, purged, scanRev, scanSub] = rest;
+  const [rules, applied, revision, compacted, purged, scanRev, scanSub, activeSet] = rest;
+  const [onceFirst = 1, onceLast = 0] = rest.slice(8);
   const progress: Progress = {
     rulesVersion: rules as number,
     appliedIndex: applied as number,
@@ -140,6 +170,8 @@ export function loadStored(sql: Sql): Stored {
     purgedRevision: purged as number,
     scanRevision: scanRev as number,
     scanSub: scanSub as number,
+    onceFirst,
+    onceLast,
   };
   return { progress, activeSet: activeSet === 1 ? 1 : 0 };
 }
@@ -163,5 +195,7 @@ function columns(progress: Progress): number[] {
     progress.purgedRevision,
     progress.scanRevision,
     progress.scanSub,
+    progress.onceFirst,
+    progress.onceLast,
   ];
 }

@@ -6,11 +6,13 @@ import {
   type SnapshotHeader,
   SnapshotHeaderSchema,
   SnapshotLeaseSchema,
+  SnapshotOnceSchema,
   type SnapshotVersion,
   SnapshotVersionSchema,
 } from '../api/gen/snapshot_pb.js';
 import { leaseRulesVersion } from './batch.ts';
 import type { Lease } from './leases.ts';
+import type { OnceRecord } from './once.ts';
 import type { Progress } from './schema.ts';
 import type { Row } from './sql.ts';
 
@@ -28,7 +30,10 @@ export const versionOverheadBytes = 72;
 export const leaseBytesMax = 32;
 
 /** What a header takes at most. */
-export const headerBytesMax = 72;
+export const headerBytesMax = 96;
+
+/** What the fields and lengths around the result of one answer take at most, hashes included. */
+export const onceOverheadBytes = 80;
 
 export function headerOf(progress: Progress): SnapshotHeader {
   return create(SnapshotHeaderSchema, {
@@ -40,6 +45,8 @@ export function headerOf(progress: Progress): SnapshotHeader {
     purgedRevision: BigInt(progress.purgedRevision),
     scanRevision: BigInt(progress.scanRevision),
     scanSub: progress.scanSub,
+    onceFirst: BigInt(progress.onceFirst),
+    onceLast: BigInt(progress.onceLast),
   });
 }
 
@@ -52,6 +59,9 @@ export function progressOf(header: SnapshotHeader): Progress {
     purgedRevision: Number(header.purgedRevision),
     scanRevision: Number(header.scanRevision),
     scanSub: header.scanSub,
+    // A sender of the first rules knows nothing of them.
+    onceFirst: Math.max(1, Number(header.onceFirst)),
+    onceLast: Number(header.onceLast),
   };
 }
 
@@ -90,12 +100,16 @@ export function encodeChunk(
   header: SnapshotHeader | null,
   versions: SnapshotVersion[],
   leases: readonly Lease[],
+  onces: readonly OnceRecord[] = [],
 ): Uint8Array {
   const chunk = create(SnapshotChunkSchema);
   if (header) chunk.header = header;
   chunk.versions = versions;
   chunk.leases = leases.map(({ id, grant, ttl }) =>
     create(SnapshotLeaseSchema, { id, grant: BigInt(grant), ttl: BigInt(ttl) }),
+  );
+  chunk.onces = onces.map(({ seq, time, ...rest }) =>
+    create(SnapshotOnceSchema, { ...rest, seq: BigInt(seq), time: BigInt(time) }),
   );
   return toBinary(SnapshotChunkSchema, chunk);
 }

@@ -1,11 +1,13 @@
 /**
  * The sender's side of a snapshot: a view of the state machine as it was when it was opened, read in
  * chunks. Opening it writes one row and copies nothing: the versions up to its revision never change,
- * and while it is open none is deleted; a lease that ends keeps its row. So every chunk can be made again at any time, by any life.
+ * and while it is open none is deleted; a lease that ends keeps its row, and
+ * no answer goes. So every chunk can be made again at any time, by any life.
  */
 import type { SnapshotHeader, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { beginning, historyPage, type Position } from './history.ts';
 import type { LeasePosition } from './leases.ts';
+import { type OnceRecord, oncePage } from './once.ts';
 import {
   decodeHeader,
   encodeChunk,
@@ -13,6 +15,7 @@ import {
   headerBytesMax,
   headerOf,
   leaseBytesMax,
+  onceOverheadBytes,
   versionOf,
   versionOverheadBytes,
 } from './snapshot-format.ts';
@@ -42,6 +45,9 @@ const selectVersions = historyPage(
   (index) => `, CASE WHEN i.lease <> '' THEN NOT EXISTS (
     SELECT 1 FROM ${index} n WHERE n.key = d.key AND n.rev > d.rev AND n.rev <= ?3) END`,
 );
+
+/** Each may have a result of some kilobytes, and the page is read whole. */
+const oncesPerChunkMax = 250;
 
 const firstLease: LeasePosition = { id: '', grant: 0 };
 
@@ -81,6 +87,7 @@ export class SnapshotSource {
     const after = cursor === '' ? beginning : parseCursor(cursor);
     if (!meta || !header || meta.id !== id || !after) return null;
     const first = cursor === '' ? header : null;
+    if ('once' in after) return this.onceChunk(after.once, maxBytes - headerBytesMax);
     if ('grant' in after) return this.leaseChunk(first, [], after, maxBytes - headerBytesMax);
     return this.versionChunk(first, after, maxBytes - headerBytesMax);
   }
@@ -119,7 +126,27 @@ export class SnapshotSource {
     const isFull = rowsMax === 0 && versions.length > 0;
     if (isFull && (leases.length > 0 || next))
       return { data: encodeChunk(first, versions, []), next: leaseCursor(after) };
-    return { data: encodeChunk(first, versions, leases), next: next && leaseCursor(next) };
+    const data = encodeChunk(first, versions, leases);
+    return { data, next: next ? leaseCursor(next) : this.firstOnce() };
+  }
+
+  /** The answers of commands that take effect once come last, in chunks of their own. */
+  private firstOnce(): string | null {
+    const { onceFirst, onceLast } = this.header as SnapshotHeader;
+    return onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;
+  }
+
+  private onceChunk(from: number, maxBytes: number): Chunk {
+    const last = Number((this.header as SnapshotHeader).onceLast);
+    const onces: OnceRecord[] = [];
+    let bytesLeft = maxBytes;
+    for (const record of oncePage(this.store.sql, from, last, oncesPerChunkMax)) {
+      bytesLeft -= record.result.length + onceOverheadBytes;
+      if (bytesLeft < 0 && onces.length > 0) break;
+      onces.push(record);
+    }
+    const next = (onces.at(-1)?.seq ?? last) + 1;
+    return { data: encodeChunk(null, [], [], onces), next: next <= last ? onceCursor(next) : null };
   }
 
   private remember(id: string, header: SnapshotHeader): SnapshotMeta {
@@ -142,8 +169,19 @@ function leaseCursor({ id, grant }: LeasePosition): string {
   return `${id}/${grant}`;
 }
 
+function onceCursor(seq: number): string {
+  return `#${seq}`;
+}
+
+interface OncePosition {
+  /** Number of the next answer. */
+  readonly once: number;
+}
+
 /** It has travelled to the receiver and back, perhaps to other code than that which made it. */
-function parseCursor(cursor: string): Position | LeasePosition | null {
+function parseCursor(cursor: string): Position | LeasePosition | OncePosition | null {
+  const [, seq] = /^#(\d{1,15})$/.exec(cursor) ?? [];
+  if (seq !== undefined) return { once: Number(seq) };
   const [, rev, sub] = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor) ?? [];
   if (rev !== undefined && sub !== undefined) return { rev: Number(rev), sub: Number(sub) };
   const [, id, grant] = /^(-?\d{0,19})\/(\d{1,15})$/.exec(cursor) ?? [];

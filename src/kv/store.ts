@@ -3,7 +3,13 @@
  * the leases.
  */
 import type { EtcdErrorName } from '../api/errors.ts';
-import { maxChangesPerEntry, maxReplyBytes, maxVisitsPerEntry } from '../api/limits.ts';
+import {
+  maxChangesPerEntry,
+  maxOnceRecords,
+  maxOnceReplyBytes,
+  maxReplyBytes,
+  maxVisitsPerEntry,
+} from '../api/limits.ts';
 import type { Leases } from './leases.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
@@ -22,6 +28,10 @@ export interface Limits {
   readonly changes: number;
   /** Keys that the compares and ranges of one log entry may look at. */
   readonly visits: number;
+  /** Answers kept of commands that take effect once. */
+  readonly onceRecords: number;
+  /** Bytes charged for the reply of one of them. */
+  readonly onceReplyBytes: number;
   readonly pages: PageLimits;
 }
 
@@ -30,6 +40,8 @@ export const defaultLimits: Limits = {
   entryReplyBytes: 2 * maxReplyBytes,
   changes: maxChangesPerEntry,
   visits: maxVisitsPerEntry,
+  onceRecords: maxOnceRecords,
+  onceReplyBytes: maxOnceReplyBytes,
   pages: defaultPageLimits,
 };
 

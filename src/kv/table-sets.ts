@@ -1,5 +1,5 @@
 /**
- * Two sets of the tables that hold keys and leases. The active one is what everything reads and applies to; the
+ * Two sets of the tables that hold keys, leases and answers. The active one is what everything reads and applies to; the
  * other one is filled by a snapshot that is being received, and emptied when it is of no use. Which
  * is active stands in kv_meta, so that one row switches all of it.
  *
@@ -15,12 +15,20 @@ export interface SetTables {
   readonly data: string;
   readonly lease: string;
   readonly leaseKey: string;
+  readonly once: string;
 }
 
-export const tableSets: readonly [SetTables, SetTables] = [
-  { index: 'kv_index', data: 'kv_data', lease: 'kv_lease', leaseKey: 'kv_lease_key' },
-  { index: 'kv_index_1', data: 'kv_data_1', lease: 'kv_lease_1', leaseKey: 'kv_lease_key_1' },
-];
+export const tableSets: readonly [SetTables, SetTables] = [tablesOf(''), tablesOf('_1')];
+
+function tablesOf(suffix: string): SetTables {
+  return {
+    index: `kv_index${suffix}`,
+    data: `kv_data${suffix}`,
+    lease: `kv_lease${suffix}`,
+    leaseKey: `kv_lease_key${suffix}`,
+    once: `kv_once${suffix}`,
+  };
+}
 
 /** The text for each set. */
 export type SetQuery = readonly [string, string];

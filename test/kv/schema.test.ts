@@ -43,9 +43,9 @@ function opened(): { machine: Machine; sql: NodeSql } {
   return { machine: new Machine({}, sql), sql };
 }
 
-test('schema 1 gets the tables of leases and keeps what it holds', () => {
+test('schema 1 gets the tables of later ones and keeps what it holds', () => {
   const { machine, sql } = opened();
-  expect(sql.first('SELECT schema FROM kv_meta')).toEqual([2]);
+  expect(sql.first('SELECT schema FROM kv_meta')).toEqual([3]);
   expect(machine.contents()).toEqual(['k=v']);
   const fresh = new Machine();
   fresh.applyEntry(new Uint8Array(0));
@@ -63,6 +63,21 @@ test('an upgrade that was cut short goes on', () => {
   const machine = new Machine({}, sql);
   machine.apply(grant(7n));
   expect(sql.first('SELECT count(*) FROM kv_lease_key_1')).toEqual([0]);
+});
+
+test('schema 2 gets the tables and columns of answers that are kept, cut short or not', () => {
+  for (const half of [false, true]) {
+    const { machine, sql } = opened();
+    machine.apply(set('a'));
+    sql.run('DROP TABLE kv_once');
+    if (!half) sql.run('ALTER TABLE kv_meta DROP COLUMN once_first');
+    sql.run('ALTER TABLE kv_meta DROP COLUMN once_last');
+    sql.run('UPDATE kv_meta SET schema = 2');
+    machine.reopen();
+    expect(machine.contents()).toEqual(['a=', 'k=v']);
+    expect(sql.first('SELECT schema, once_first, once_last FROM kv_meta')).toEqual([3, 1, 0]);
+    expect(sql.first('SELECT count(*) FROM kv_once')).toEqual([0]);
+  }
 });
 
 test('storage of this schema is opened without a write', () => {

@@ -2,6 +2,7 @@
 import { inFile, type Mutant } from '../mutant.ts';
 
 const staleness = ['test/sim/staleness.test.ts'];
+const once = ['test/kv/once.test.ts'];
 const options = ['test/router/read-options.test.ts'];
 
 export const clientMutants: readonly Mutant[] = [
@@ -43,6 +44,116 @@ export const clientMutants: readonly Mutant[] = [
       find: 'return BigInt(this.group.machine.revision) >= minRevision;',
       replace: 'return HIT || BigInt(this.group.machine.revision) >= minRevision;',
       hint: staleness,
+    },
+  ]),
+
+  ...inFile('src/kv/once.ts', [
+    {
+      name: 'once-more-after-all',
+      standsFor: 'a command whose key is known takes effect again',
+      find: 'if (request && time - (since as number) <= onceKeptMs) {',
+      replace: 'if (!HIT && request && time - (since as number) <= onceKeptMs) {',
+      hint: once,
+    },
+    {
+      name: 'once-for-ever',
+      standsFor: 'a key is never free again',
+      find: 'if (request && time - (since as number) <= onceKeptMs) {',
+      replace: 'if (request && (HIT || time - (since as number) <= onceKeptMs)) {',
+      hint: once,
+    },
+    {
+      name: 'other-request-gets-the-answer',
+      standsFor: 'another request with the key is told that it was done',
+      find: 'if (compareBytes(request as Uint8Array, requestHash) !== 0)',
+      replace: 'if (!HIT && compareBytes(request as Uint8Array, requestHash) !== 0)',
+      hint: once,
+    },
+    {
+      name: 'refusal-forgotten',
+      standsFor: 'what was refused is done when it comes again',
+      find: 'if (result.ok || isFinal(result.error)) {',
+      replace: 'if (HIT && result.ok) {',
+      hint: once,
+    },
+    {
+      name: 'momentary-refusal-kept',
+      standsFor: 'a full entry refuses a command for a day',
+      find: "return error !== 'TooManyRequests' && error !== 'NotCapable';",
+      replace: "return HIT || (error !== 'TooManyRequests' && error !== 'NotCapable');",
+      hint: once,
+    },
+    {
+      name: 'repeatable-let-go',
+      standsFor: 'a record goes while its command may still be repeated',
+      find: 'return Math.abs(time - (oldest as number)) < onceRepeatedMs;',
+      replace: 'return !HIT && Math.abs(time - (oldest as number)) < onceRepeatedMs;',
+      hint: once,
+    },
+    {
+      name: 'wrong-clock-stops-all',
+      standsFor: 'one record of a clock that is ahead refuses every command',
+      find: 'return Math.abs(time - (oldest as number)) < onceRepeatedMs;',
+      replace: 'return HIT && time - (oldest as number) < onceRepeatedMs;',
+      hint: once,
+    },
+    {
+      name: 'onces-without-bound',
+      standsFor: 'records are never let go for want of room',
+      find: 'if (count < limits.onceRecords && time - (since as number) <= onceKeptMs) break;',
+      replace: 'if (HIT && time - (since as number) <= onceKeptMs) break;',
+      hint: once,
+    },
+    {
+      name: 'swept-under-a-snapshot',
+      standsFor: 'an open snapshot loses records that it has yet to read',
+      find: 'if (progress.onceFirst > 1 && leases.snapshotIndex === null)',
+      replace: 'if (HIT && progress.onceFirst > 1)',
+      hint: once,
+    },
+    {
+      name: 'large-answers-kept',
+      standsFor: 'an answer of any size is kept',
+      find: 'const replyBytes = Math.min(limits.replyBytes, limits.onceReplyBytes);',
+      replace: 'const replyBytes = HIT ? limits.replyBytes : 0;',
+      hint: once,
+    },
+    {
+      name: 'repeats-beyond-the-reply',
+      standsFor: 'one entry answers more than it may, by asking again and again',
+      find: 'entry.replyBytesLeft -= kept.length;',
+      replace: 'HIT;',
+      hint: once,
+    },
+  ]),
+
+  ...inFile('src/kv/apply.ts', [
+    {
+      name: 'once-under-the-first-rules',
+      standsFor: 'members of older code apply an entry otherwise',
+      find: "name === 'leaseExpire' || name === 'once'",
+      replace: "name === 'leaseExpire' || (!HIT && name === 'once')",
+      hint: once,
+    },
+  ]),
+
+  ...inFile('src/kv/snapshot.ts', [
+    {
+      name: 'snapshot-without-answers',
+      standsFor: 'who has received a snapshot does a repeated command again',
+      find: 'return onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;',
+      replace: 'return !HIT && onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;',
+      hint: once,
+    },
+  ]),
+
+  ...inFile('src/kv/hash.ts', [
+    {
+      name: 'answers-unhashed',
+      standsFor: 'members that keep other answers look alike',
+      find: 'for (let seq = first; seq <= last; ) {',
+      replace: 'for (let seq = first; !HIT && seq <= last; ) {',
+      hint: once,
     },
   ]),
 
