@@ -45,19 +45,25 @@ export class Alarms {
   private plan: AlarmPlan;
   /** As it is durable. */
   private saved: AlarmPlan;
-  /** When the alarm is set for; null: none that this life knows of. */
-  private at: number | null = null;
+  /** When the alarm is set for, or earlier; null: none that this life knows of. */
+  private at: number | null;
   private workSince: number | null = null;
   private keepAliveAt: number | null = null;
   /** This life has tried what was to be repaired. */
   private repairTried = false;
   /** While the watchdog asks: when it is to ring again if this life ends meanwhile. */
   private asksAgainAt: number | null = null;
+  /** What the alarm is set for has come about already. */
+  private isForNothing = false;
 
   constructor(platform: Platform, plan: AlarmPlan) {
     this.platform = platform;
     this.plan = plan;
     this.saved = plan;
+    // Plan and alarm became durable together: what is still ahead need not be set again by each life.
+    const now = platform.now();
+    const isAhead = [plan.repairAt, plan.watchAt].filter((at) => at > now);
+    this.at = isAhead.length > 0 ? Math.min(...isAhead) : null;
   }
 
   /** It has rung, maybe early or for nothing: what is due? */
@@ -98,15 +104,20 @@ export class Alarms {
 
   /** A leader has said when to look next; null: it has no lease, and there is nothing to watch. */
   watchNext(at: number | null): void {
-    this.asksAgainAt = null;
+    this.watchAsked();
     this.change({ watchMs: 0, watchAt: at ?? 0 });
   }
 
   /** Nobody has: the interval grows (consensus-rules.md 14). */
   watchUnanswered(): void {
     const watchMs = Math.min(watchMaxMs, Math.max(watchFirstMs, 2 * this.plan.watchMs));
-    this.asksAgainAt = null;
+    this.watchAsked();
     this.change({ watchMs, watchAt: this.platform.now() + watchMs });
+  }
+
+  private watchAsked(): void {
+    this.isForNothing = this.at === this.asksAgainAt;
+    this.asksAgainAt = null;
   }
 
   /** Within a transaction: what has changed in the plan. */
@@ -157,7 +168,8 @@ export class Alarms {
     const { at } = this;
     if (until === null) {
       if (at !== null) this.set(null);
-    } else if (at === null || until < at || (at <= now && until > now)) this.set(until);
+    } else if (at === null || until < at || this.isForNothing || (at <= now && until > now))
+      this.set(until);
   }
 
   private change(fields: Partial<AlarmPlan>): void {
@@ -168,6 +180,7 @@ export class Alarms {
 
   private set(at: number | null): void {
     this.at = at;
+    this.isForNothing = false;
     this.platform.setAlarm(at);
   }
 }

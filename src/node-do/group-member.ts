@@ -511,6 +511,8 @@ export class GroupMember {
     const led = clock.isRunning;
     clock.hold(this.office);
     if (led && !clock.isRunning) this.watchdog.lookSoon();
+    // The alarm is the clock's from now on.
+    if (!led && clock.isRunning) this.alarms.watchNext(null);
   }
 
   private get office(): Office | null {

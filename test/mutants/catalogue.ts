@@ -2,6 +2,7 @@
 import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
+import { deadlineMutants } from './catalogue/deadlines.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { leaseMutants } from './catalogue/leases.ts';
 import { placeMutants } from './catalogue/places.ts';
@@ -17,6 +18,7 @@ export const mutants: readonly Mutant[] = [
   ...turnMutants,
   ...placeMutants,
   ...clientMutants,
+  ...deadlineMutants,
   ...checkerMutants,
   ...watchMutants,
   ...leaseMutants,

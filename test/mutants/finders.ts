@@ -31,7 +31,9 @@ const seedsIfFound = 200;
 const searchRunMs = 240_000;
 const simulatedRunMs = 900_000;
 /** By rules, whose tests are named "rule 5: ...". */
-const ruleFiles = ['test/raft/rules.test.ts', 'test/sim/rules.test.ts', 'test/kv/leases.test.ts'];
+const ruleFiles = ['raft/rules', 'sim/rules', 'sim/lease-rules', 'kv/leases'].map(
+  (name) => `test/${name}.test.ts`,
+);
 
 interface Look {
   readonly files: readonly string[];

@@ -54,11 +54,16 @@ export interface AlarmLog {
   rung: number;
 }
 
+/** The platform gives up after six attempts, at doubling intervals. */
+const alarmRetryMs = 2_000;
+
 class Place {
   readonly sql = new NodeSql();
   life: Life | null = null;
   /** Outlives the lives. */
   alarm: Cancellable | null = null;
+  /** In the world's time. */
+  alarmAt = 0;
   readonly alarms: AlarmLog = { set: [], rung: 0 };
   /** How far its clock is ahead. */
   skewMs = 0;
@@ -130,6 +135,11 @@ export class Cluster {
     const here = this.place(place);
     here.life?.end(reason);
     here.life = null;
+  }
+
+  /** As the runtime does with an object that waits for nothing. Begins no life to find out. */
+  evictResting(): void {
+    for (const [place, { life }] of this.places) if (life?.member.status().atRest) this.end(place);
   }
 
   endAll(): void {
@@ -235,12 +245,28 @@ export class Cluster {
     place.alarm = null;
     if (at === null) return;
     place.alarms.set.push(at - this.now(number));
+    place.alarmAt = this.world.now + Math.max(0, at - this.now(number));
     place.alarm = this.world.schedule(at - this.now(number), () => {
       place.alarm = null;
       if (this.dropAlarm(number)) return;
       place.alarms.rung += 1;
-      this.life(number).member.onAlarm();
+      this.ring(number);
     });
+  }
+
+  /** The alarm may ring at any time, and more than once; a handler that throws is called again. */
+  ring(number: number): void {
+    try {
+      this.life(number).member.onAlarm();
+    } catch {
+      this.setAlarm(number, this.now(number) + alarmRetryMs);
+    }
+  }
+
+  /** How long until the alarm of a place rings; null: none is set. */
+  alarmIn(number: number): number | null {
+    const { alarm, alarmAt } = this.place(number);
+    return alarm && alarmAt - this.world.now;
   }
 
   alarms(number: number): AlarmLog {

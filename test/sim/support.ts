@@ -70,6 +70,21 @@ export function hasLease(cluster: Cluster, place: number, id: bigint): boolean {
   return StateMachine.open(cluster.sql(place)).lease(id) !== null;
 }
 
+/** How long from now the lease is in the state of `place`, which nobody asks. */
+export async function endOf(cluster: Cluster, place: number, id: bigint, withinMs: number) {
+  const from = cluster.world.now;
+  while (hasLease(cluster, place, id)) {
+    if (cluster.world.now - from > withinMs) return Number.POSITIVE_INFINITY;
+    await cluster.world.pass(50);
+  }
+  return cluster.world.now - from;
+}
+
+/** Gives the TTLs that are answered, in seconds. */
+export async function keepAlive(cluster: Cluster, place: number, ...ids: bigint[]) {
+  return ttlsIn(await cluster.world.settle(cluster.ask(place, keepAliveOp(...ids))));
+}
+
 function commandOp(op: Command['op']): MemberRequest['op'] {
   return { case: 'command', value: toBinary(CommandSchema, create(CommandSchema, { op })) };
 }
@@ -150,4 +165,34 @@ export const birthQuestion = toBinary(BirthQuestionSchema, create(BirthQuestionS
 /** Of the logical state on the disk of `place`. */
 export function hashAt(cluster: Cluster, place: number): string {
   return drain(StateMachine.open(cluster.sql(place)).logicalHash());
+}
+
+/** A call that appends, and so does not only confirm. */
+export function carriesEntries({ envelope }: Traffic): boolean {
+  return (envelope?.messages ?? []).some(
+    ({ body }) => body.case === 'append' && body.value.entries.length > 0,
+  );
+}
+
+/** The life at `place` ends at its n-th write from now on, before it. */
+export function crashAtWrite(cluster: Cluster, place: number, n: number): void {
+  const sql = cluster.sql(place);
+  const { run } = sql;
+  let left = n;
+  sql.run = (query, ...bindings) => {
+    left -= 1;
+    if (left > 0) return run.call(sql, query, ...bindings);
+    sql.run = run;
+    throw new Error('crash');
+  };
+}
+
+/** Lets the time pass until shortly before the deadline that `place` has written down. */
+export async function untilDeadline(
+  cluster: Cluster,
+  place: number,
+  beforeMs: number,
+): Promise<void> {
+  const row = cluster.sql(place).first('SELECT min(at) FROM lease_deadline');
+  await cluster.world.pass(Number(row?.[0]) - beforeMs - cluster.now(place));
 }

@@ -9,6 +9,7 @@ import type { Cluster } from './cluster.ts';
 import {
   birthQuestion,
   born,
+  crashAtWrite,
   get,
   getOp,
   hashAt,
@@ -24,19 +25,6 @@ async function change(cluster: Cluster, voters: number[], learners: number[] = [
   const { outcome } = await cluster.world.settle(cluster.ask(1, op, { timeoutMs: 5_000 }));
   await cluster.world.pass(1_000);
   return outcome;
-}
-
-/** The life at `place` ends at its n-th write from now on, before it. */
-function crashAtWrite(cluster: Cluster, place: number, n: number): void {
-  const sql = cluster.sql(place);
-  const { run } = sql;
-  let left = n;
-  sql.run = (query, ...bindings) => {
-    left -= 1;
-    if (left > 0) return run.call(sql, query, ...bindings);
-    sql.run = run;
-    throw new Error('crash');
-  };
 }
 
 describe('a turn', () => {
