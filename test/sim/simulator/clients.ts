@@ -23,7 +23,7 @@ import {
   txn,
 } from '../../support/history/history.ts';
 import { Random } from '../../support/random.ts';
-import type { ClientOp } from './plan.ts';
+import type { ClientOp, LeaseOp } from './plan.ts';
 import { compactionAt, outcomeOf, requestOf } from './requests.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -92,6 +92,7 @@ export class Client {
   }
 
   private async perform(op: ClientOp): Promise<void> {
+    if (isOfLease(op)) return this.simulation.leases.perform(this, op);
     if (op.op === 'compact') {
       const outcome = await this.ask('write', compactionAt(Math.max(1, this.revision - op.back)));
       if (typeof outcome !== 'string') this.simulation.count('compactions');
@@ -104,7 +105,7 @@ export class Client {
     this.simulation.count(`outcome: ${done}`);
   }
 
-  private callOf(op: Exclude<ClientOp, { op: 'compact' }>): Call {
+  private callOf(op: Exclude<ClientOp, LeaseOp | { op: 'compact' }>): Call {
     const { key } = op;
     switch (op.op) {
       case 'put':
@@ -227,6 +228,10 @@ export class Client {
     );
     return Promise.race([reply, silence]);
   }
+}
+
+function isOfLease(op: ClientOp): op is LeaseOp {
+  return op.op === 'grant' || op.op === 'keepAlive' || op.op === 'revoke';
 }
 
 function shown(outcome: Outcome): string {

@@ -96,7 +96,7 @@ export class Faults {
         const place = this.place(fault.place);
         place.frozenAt ??= place.now();
         this.after(forMs, () => {
-          place.frozenAt = null;
+          place.thaw();
         });
         return true;
       }
@@ -183,6 +183,7 @@ export class Faults {
       }
       case 'clock':
         this.place(blow.place).clockOffsetMs += blow.byMs;
+        this.simulation.leases.aheadMs += Math.max(0, blow.byMs);
         return true;
       case 'dropAlarm':
         this.place(blow.place).failAlarm();

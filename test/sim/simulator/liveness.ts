@@ -59,12 +59,16 @@ export function recover(simulation: Simulation): boolean {
   if (simulation.groups.isRecovered && !grows(simulation)) return false;
   simulation.pass(repairWithinMs, () => areEqual(simulation) && simulation.isAtRest);
   if (simulation.violation) return false;
+  if (!endsLeases(simulation)) return false;
   if (!comesToRest(simulation, 'everybody')) return false;
   checkEquality(simulation);
   if (simulation.violation) return false;
   if (!preferredLeads(simulation, client)) return false;
   if (!refusesRecovery(simulation)) return false;
   finalRead(simulation, client);
+  const { groups, leases, oracle } = simulation;
+  // What a survivor did not hold is lost: a lease may have been granted again, or its expiry.
+  if (!groups.isRecovered) leases.judge((index) => oracle.committedTermAt(index));
   if (simulation.violation) return false;
   judgeHistory(simulation);
   return simulation.violation === null;
@@ -81,12 +85,25 @@ function isRecovered(simulation: Simulation): boolean {
   zombies.clear();
   for (const place of simulation.places.values()) {
     place.armedCrash = null;
-    place.frozenAt = null;
+    place.thaw();
     place.downUntil = 0;
   }
   simulation.pass(recoverWithinMs, () => groups.isRecovered);
   if (!groups.isRecovered)
     simulation.fail('liveness: a quorum is lost for good, and its survivor is not recovered');
+  return simulation.violation === null;
+}
+
+/** Nobody asks: what is left of the leases their deadlines and watchdogs end. */
+function endsLeases(simulation: Simulation): boolean {
+  const areGone = () =>
+    members(simulation).every((id) => {
+      const { life } = simulation.place(placeOf(id));
+      const group = life && groupOf(life);
+      return group?.machine.leasePage(null, 1).length === 0;
+    });
+  simulation.pass(repairWithinMs, areGone);
+  if (!areGone()) simulation.fail('liveness: a lease is left, and nobody ends it');
   return simulation.violation === null;
 }
 
@@ -146,7 +163,7 @@ function healQuorum(simulation: Simulation): Set<number> {
     const place = simulation.place(number);
     place.armedCrash = null;
     place.mendAlarm();
-    place.frozenAt = null;
+    place.thaw();
     place.commitMsMax = plan.shape.commitMsMax;
     place.downUntil = 0;
     if (down.has(number)) {

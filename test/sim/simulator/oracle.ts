@@ -91,6 +91,11 @@ export class Oracle implements Watcher {
     return this.committed.length - 1;
   }
 
+  /** Of the committed entry there; undefined: none is known. */
+  committedTermAt(index: LogIndex): Term | undefined {
+    return this.committed[index]?.term;
+  }
+
   /** Configurations that are in force, or may come into force: of every log, from the newest
    * committed one on. */
   configurationsInForce(): Configuration[] {

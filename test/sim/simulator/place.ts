@@ -79,6 +79,14 @@ export class Place {
     return this.frozenAt ?? Math.floor(this.simulation.world.now + this.clockOffsetMs);
   }
 
+  /** Its clock goes on, and what it missed it makes up for at once. */
+  thaw(): void {
+    if (this.frozenAt === null) return;
+    const { frozenAt } = this;
+    this.frozenAt = null;
+    this.simulation.leases.aheadMs += Math.max(0, this.now() - frozenAt);
+  }
+
   /** The object, which begins a life with the first event after the last one ended. */
   wake(): Life {
     this.life ??= new Life(this.simulation, this);

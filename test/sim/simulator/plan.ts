@@ -5,6 +5,7 @@
  * A decision that cannot be carried out when its time comes (no leader to transfer from, a place
  * that must not be lost) is skipped; the run counts what was.
  */
+import { currentRulesVersion } from '../../../src/kv/batch.ts';
 import type { Tuning } from '../../../src/node-do/group-member.ts';
 import type { CodeVersion } from '../../../src/node-do/platform.ts';
 import { Random } from '../../support/random.ts';
@@ -44,7 +45,13 @@ export type ClientOp =
   | { readonly op: 'get' | 'range'; readonly key: string; readonly via: ReadVia; place: number }
   /** The state at an earlier revision, so many back. */
   | { readonly op: 'history'; readonly key: string; readonly back: number }
-  | { readonly op: 'compact'; readonly back: number };
+  | { readonly op: 'compact'; readonly back: number }
+  | LeaseOp;
+
+/** Of the leases that its client has asked for: which is in the dice. TTLs in seconds. */
+export type LeaseOp =
+  | { readonly op: 'grant'; readonly ttl: number; readonly dice: number }
+  | { readonly op: 'keepAlive' | 'revoke'; readonly dice: number };
 
 export type ChangeKind = 'add' | 'grow' | 'promote' | 'demote' | 'remove' | 'replace' | 'mend';
 
@@ -116,10 +123,11 @@ export type Decision = { readonly at: number } & (
 
 export const placesMax = 7;
 
-export const firstCode: CodeVersion = { rules: 1, protocol: 1, minProtocol: 1 };
-const nextCode: CodeVersion = { rules: 2, protocol: 2, minProtocol: 1 };
+const rules = currentRulesVersion;
+export const firstCode: CodeVersion = { rules, protocol: 1, minProtocol: 1 };
+const nextCode: CodeVersion = { rules: rules + 1, protocol: 2, minProtocol: 1 };
 /** What it says neither of the others understands. */
-const farCode: CodeVersion = { rules: 2, protocol: 3, minProtocol: 3 };
+const farCode: CodeVersion = { rules: rules + 1, protocol: 3, minProtocol: 3 };
 
 /** Every kind of fault; the table of a run says of each how often it happened. */
 export const faultKinds = Object.keys({
@@ -180,6 +188,7 @@ export function makePlan(seed: number): Plan {
     ...makeCatastrophe(more, shape),
     ...makeRollback(more, shape),
     ...makeLeftBehind(more, shape),
+    ...makeLeases(new Random(seed + 0x1ea5_0000), shape),
   ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
   decisions.sort((a, b) => a.at - b.at);
   return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
@@ -269,6 +278,24 @@ function makeOp(random: Random): ClientOp {
   const via = random.pick(['router', 'router', 'here', 'serializable'] as const);
   const place = random.integer(1, placesMax - 2);
   return { op: dice <= 92 ? 'get' : 'range', key, via, place };
+}
+
+/** In most seeds; of short leases, so that they end under faults. */
+function makeLeases(random: Random, { clients, chaosMs }: Shape): Decision[] {
+  const count = random.pick([0, 30, 60]);
+  return Array.from({ length: count }, () => {
+    const dice = random.integer(0, 1_000);
+    const kind = random.integer(1, 10);
+    const grant = { op: 'grant', ttl: random.pick([2, 2, 3, 5, 10, 20]), dice } as const;
+    const other = { op: kind <= 9 ? 'keepAlive' : 'revoke', dice } as const;
+    const call = kind <= 3 ? grant : other;
+    return {
+      at: random.integer(0, chaosMs),
+      do: 'op' as const,
+      client: random.integer(1, clients),
+      call,
+    };
+  });
 }
 
 const faultsMin = 34;

@@ -13,6 +13,7 @@ import { Client, forgetHints } from './clients.ts';
 import { describeCall } from './describe.ts';
 import { Faults } from './faults.ts';
 import { Groups } from './groups.ts';
+import { Leases } from './leases.ts';
 import { firstClient, Network } from './network.ts';
 import { groupOf, type Oracle } from './oracle.ts';
 import { type Life, LifeEnded, Place } from './place.ts';
@@ -32,6 +33,7 @@ export class Simulation {
   readonly network: Network;
   readonly groups: Groups;
   readonly recovery: Recovery;
+  readonly leases: Leases;
   readonly history: History;
   readonly places = new Map<number, Place>();
   readonly clients: readonly Client[];
@@ -61,12 +63,20 @@ export class Simulation {
     this.network = new Network(plan.shape, (what) => this.count(what));
     this.groups = new Groups(() => this.current);
     this.recovery = new Recovery(this);
+    this.leases = new Leases(this);
     this.history = new History(() => this.nowMs);
     const { clients } = plan.shape;
     this.clients = Array.from({ length: clients }, (_, at) => new Client(this, at + 1));
     this.admin = new Admin(this);
     this.faults = new Faults(this);
-    watchCores(this.groups);
+    watchCores({
+      took: (core, effects) => {
+        this.leases.appended(effects.append);
+        this.groups.took(core, effects);
+      },
+      steps: (core, message) => this.groups.steps(core, message),
+      readBegins: (core, id) => this.groups.readBegins(core, id),
+    });
   }
 
   /** Of the group that clients are to be served by. */
