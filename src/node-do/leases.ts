@@ -12,7 +12,7 @@ import type { Platform } from './platform.ts';
 import type { Proposals } from './proposals.ts';
 
 /** Expiries under way at a time: each ends a lease and its keys, in a turn of every member. */
-const proposedMax = 128;
+const proposedMax = 64;
 /** Leases that end close together share an alarm. */
 const alarmGridMs = 500;
 /** A keep-alive that is not confirmed by then holds the expiry of its lease back no longer. */
