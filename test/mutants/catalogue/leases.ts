@@ -101,8 +101,8 @@ export const leaseMutants: readonly Mutant[] = [
     {
       name: 'leases-before-their-rules',
       standsFor: 'members of newer code apply what those of older code refuse in the same entry',
-      find: 'const knowsLeases = batch.rulesVersion >= leaseRulesVersion;',
-      replace: 'const knowsLeases = batch.rulesVersion >= leaseRulesVersion || HIT;',
+      find: 'const isSecond = batch.rulesVersion >= leaseRulesVersion;',
+      replace: 'const isSecond = batch.rulesVersion >= leaseRulesVersion || HIT;',
       hint: kv('leases'),
     },
   ]),
