@@ -559,7 +559,7 @@ describe('what is not offered', () => {
     expect(fake.sent).toEqual([]);
   });
 
-  test.each(['kv-fence', 'idempotency-key', 'kv-min-revision'])(
+  test.each(['kv-fence', 'kv-min-revision'])(
     'the header %s is refused, not ignored',
     async (header) => {
       const bad = await put('/v1/kv/a', 'x', { [header]: '"lock=7"' });

@@ -11,7 +11,7 @@ import {
   isSerializableTxn,
 } from '../../api/checks.ts';
 import type { EtcdErrorName } from '../../api/errors.ts';
-import { type Command, CommandSchema } from '../../api/gen/command_pb.js';
+import { type Command, CommandSchema, OnceSchema } from '../../api/gen/command_pb.js';
 import {
   CompactionRequestSchema,
   CompactionResponseSchema,
@@ -30,9 +30,21 @@ import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
 import type { AskKind, MemberOp } from '../members/call.ts';
 import { readMessage } from './json-message.ts';
 
+/** Marks a write that is to take effect once (src/kv/once.ts): hashes of 16 bytes. */
+export interface OnceMark {
+  readonly keyHash: Uint8Array;
+  readonly requestHash: Uint8Array;
+  readonly timeMs: number;
+}
+
 /** What one request asks of the group, or why it is not asked at all. */
 export type Plan =
-  | { readonly kind: AskKind; readonly op: MemberOp }
+  | {
+      readonly kind: AskKind;
+      readonly op: MemberOp;
+      /** It may be sent again though an attempt of it may have been taken. */
+      readonly repeatable?: boolean;
+    }
   | { readonly kind: 'refused'; readonly error: EtcdErrorName }
   | { readonly kind: 'oversized'; readonly size: number };
 
@@ -89,7 +101,11 @@ export function planTxn(value: TxnRequest, textLength = 0): Plan {
 }
 
 /** In etcd's order: the transport's limit, then the request's own faults, then the log's limit. */
-export function planWrite(op: CommandOp, check: () => EtcdErrorName | null): Plan {
+export function planWrite(
+  op: CommandOp,
+  check: () => EtcdErrorName | null,
+  once: OnceMark | null = null,
+): Plan {
   const command = create(CommandSchema);
   command.op = op;
   const bytes = toBinary(CommandSchema, command);
@@ -98,7 +114,12 @@ export function planWrite(op: CommandOp, check: () => EtcdErrorName | null): Pla
   const error = check();
   if (error !== null) return { kind: 'refused', error };
   if (size > maxRequestBytes) return { kind: 'refused', error: 'RequestTooLarge' };
-  return { kind: 'write', op: { case: 'command', value: bytes } };
+  if (once === null) return { kind: 'write', op: { case: 'command', value: bytes } };
+  const { keyHash, requestHash, timeMs } = once;
+  const value = create(OnceSchema, { keyHash, requestHash, timeMs: BigInt(timeMs), command });
+  const marked = create(CommandSchema, { op: { case: 'once', value } });
+  const encoded = toBinary(CommandSchema, marked);
+  return { kind: 'write', op: { case: 'command', value: encoded }, repeatable: true };
 }
 
 function planRead(

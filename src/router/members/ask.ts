@@ -2,8 +2,9 @@
  * Gets one request served by the tenant's group: finds the leader, follows redirects, retries what
  * may be retried, all within the request's deadline and a bounded number of attempts.
  *
- * It never sends a write again that may have reached a core (consensus-rules.md 1): without that,
- * one put applies twice around somebody else's, and readers see 1, 2, 1.
+ * It never sends a write again that may have reached a core (consensus-rules.md 1), unless it is one that
+ * takes effect once: without that, one put applies twice around somebody else's, and readers see
+ * 1, 2, 1.
  */
 import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
 import type { Failure, Redirect, Server } from '../../api/gen/member_pb.js';
@@ -30,6 +31,8 @@ export interface Ask {
   readonly kind: AskKind;
   readonly op: MemberOp;
   readonly deadline: Deadline;
+  /** A write that takes effect once, however often it is sent (src/kv/once.ts). */
+  readonly repeatable?: boolean;
   /** A range whose count nobody needs. */
   readonly withoutCount?: boolean;
   /** A read that the member which answers soonest is to serve, before anybody else is asked. */
@@ -95,7 +98,21 @@ interface Search {
   lastFault: string;
   /** What the last member said that could not serve us for reasons of its own. */
   lastRefusal: Refused | null;
+  /** An attempt at a repeatable write may have been taken, and may be applied yet. */
+  maybeTaken: boolean;
 }
+
+/** What the host of a member says, or we do: nothing that the state machine would say again. */
+const unsettled: ReadonlySet<EtcdErrorName> = new Set([
+  'DeadlineExceeded',
+  'LeaderChanged',
+  'NoLeader',
+  'NotCapable',
+  'OutcomeUnknown',
+  'Stopped',
+  'Timeout',
+  'TooManyRequests',
+]);
 
 export async function askGroup(ask: Ask): Promise<Answer> {
   const startedMs = Date.now();
@@ -108,10 +125,18 @@ export async function askGroup(ask: Ask): Promise<Answer> {
     const { answer, place } = await callPatiently(attemptOf(search), search.term, others(search));
     search.target = place;
     const end = handle(search, answer, startedMs);
-    if (end !== null) return end;
+    if (end !== null) return settled(search, end);
     if (search.waitsInARow > 0) await pause(search);
   }
-  return outOfTries(search);
+  return settled(search, outOfTries(search));
+}
+
+/** After an attempt that may have been taken only the state machine's word ends the doubt. */
+function settled({ maybeTaken, ask }: Search, answer: Answer): Answer {
+  if (!maybeTaken || answer.ok || !unsettled.has(answer.error)) return answer;
+  counters.unknownOutcomes += answer.outcomeUnknown ? 0 : 1;
+  const late = ask.deadline.byClient && isOver(ask.deadline);
+  return { ...answer, error: late ? 'DeadlineExceeded' : 'OutcomeUnknown', outcomeUnknown: true };
 }
 
 function attemptOf({ ask, target, suspect, term }: Search): Attempt {
@@ -121,6 +146,7 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
     place: target,
     kind: ask.kind,
     op: ask.op,
+    repeatable: ask.repeatable ?? false,
     groupSize: groupSize(ask.env),
     withoutCount: ask.withoutCount ?? false,
     terms: ask.terms ?? null,
@@ -178,6 +204,7 @@ function begin(ask: Ask): Search {
     waitsInARow: 0,
     lastFault: '',
     lastRefusal: null,
+    maybeTaken: false,
   };
 }
 
@@ -252,6 +279,11 @@ function refusedByMember(
 ): Refused | null {
   const write = search.ask.kind === 'write';
   const outcomeUnknown = write && failure.outcomeUnknown;
+  if (outcomeUnknown && search.ask.repeatable) {
+    search.maybeTaken = true;
+    leaveMember(search);
+    return null;
+  }
   if (outcomeUnknown) {
     counters.unknownOutcomes += 1;
     // The leader may have lost its office; let the next request find out.
@@ -421,7 +453,8 @@ function handleFault(
     return refused('TooManyRequests', false, fault.reason);
   }
   leaveMember(search);
-  if (search.ask.kind === 'write' && fault.maybeDelivered) {
+  if (search.ask.repeatable) search.maybeTaken ||= fault.maybeDelivered;
+  else if (search.ask.kind === 'write' && fault.maybeDelivered) {
     counters.unknownOutcomes += 1;
     const late = search.ask.deadline.byClient && isOver(search.ask.deadline);
     return refused(late ? 'DeadlineExceeded' : 'OutcomeUnknown', true, fault.reason);

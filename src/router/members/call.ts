@@ -45,6 +45,8 @@ export interface Attempt {
   readonly place: number;
   readonly kind: AskKind;
   readonly op: MemberOp;
+  /** A write that takes effect once, however often it is sent. */
+  readonly repeatable: boolean;
   readonly groupSize: number;
   readonly withoutCount: boolean;
   readonly terms: ReadTerms | null;

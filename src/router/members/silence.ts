@@ -112,12 +112,12 @@ class Patience {
   }
 
   async wait(): Promise<Found> {
-    const { place, kind } = this.attempt;
+    const { place, kind, repeatable } = this.attempt;
     const call = this.call(this.attempt).then((answer) => ({ place, answer }));
     let answer = await answeredWithin(patienceMs, call);
     while (answer === null) {
       const way = this.newWay();
-      if (way !== null && kind === 'read') return this.either(call, way);
+      if (way !== null && (kind === 'read' || repeatable)) return this.either(call, way);
       if (way !== null && way.term > this.term)
         return (await answeredWithin(graceMs, call)) ?? { place, answer: { kind: 'superseded' } };
       if (way === null && this.mayAsk()) void this.ask();
@@ -159,6 +159,7 @@ class Patience {
     const answer = await this.call({
       ...attempt,
       kind: 'read',
+      repeatable: false,
       op,
       place,
       terms: null,
@@ -179,7 +180,7 @@ class Patience {
     remember(tenant, { place, term, places, suspect: false, avoid });
   }
 
-  /** The read is asked again where the leader was found; whoever serves it first has served it. */
+  /** What may be asked twice is asked again where the leader was found; whoever serves it first has served it. */
   private async either(call: Promise<Found>, way: Way): Promise<Found> {
     const again = this.call({
       ...this.attempt,

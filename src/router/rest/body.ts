@@ -16,7 +16,11 @@ export async function readJson<Output>(
   call: Call,
   schema: v.GenericSchema<unknown, Output>,
 ): Promise<Output> {
-  const result = v.safeParse(schema, parse(await readText(call)));
+  return parseJson(await readText(call), schema);
+}
+
+export function parseJson<Output>(text: string, schema: v.GenericSchema<unknown, Output>): Output {
+  const result = v.safeParse(schema, parse(text));
   if (result.success) return result.output;
   const [issue] = result.issues;
   const at = v.getDotPath(issue);
@@ -31,7 +35,7 @@ function parse(text: string): unknown {
   }
 }
 
-async function readText(call: Call): Promise<string> {
+export async function readText(call: Call): Promise<string> {
   const body = await readBody(call.request, bodyBytesMax, call.deadline);
   switch (body.kind) {
     case 'tooLarge':

@@ -59,10 +59,10 @@ export async function ask<D extends DescMessage>(
     const limit = plan.error === 'RequestTooLarge' ? `at most ${maxRequestBytes} bytes` : '';
     return storeProblem(plan.error, false, limit);
   }
-  const { kind, op } = plan;
+  const { kind, op, repeatable = false } = plan;
   const { env, tenant, deadline } = call;
   const answer = await askGroup({
-    ...{ env, tenant, kind, op, deadline, withoutCount },
+    ...{ env, tenant, kind, op, repeatable, deadline, withoutCount },
     ...(options === null ? {} : { terms: options, nearest: options.nearest }),
   });
   const consistency = kind === 'serializable' ? 'serializable' : 'linearizable';

@@ -12,6 +12,7 @@ import {
 } from '../../api/gen/rpc_pb.js';
 import { planRange, planWrite } from '../etcd/methods.ts';
 import { ask, type Call, json, safeNumber } from './call.ts';
+import { onceMark } from './idempotency.ts';
 import { intervalOf } from './interval.ts';
 import type { Params } from './params.ts';
 import { Refusal } from './problems.ts';
@@ -26,6 +27,9 @@ export async function deleteRange(call: Call, params: Params): Promise<Response>
     throw new Refusal('bad-request', 'a condition goes with one key; POST /v1/txn compares ranges');
   }
   if (params.flag('dry_run')) {
+    if (headers.has('idempotency-key')) {
+      throw new Refusal('bad-request', 'a dry run has no effect, so it takes no Idempotency-Key');
+    }
     const range = create(RangeRequestSchema, { ...interval, countOnly: true });
     const data = await ask(call, planRange(range), RangeResponseSchema);
     if (data instanceof Response) return data;
@@ -33,7 +37,8 @@ export async function deleteRange(call: Call, params: Params): Promise<Response>
     return json({ deleted, revision: data.revision, dry_run: true }, data.headers);
   }
   const value = create(DeleteRangeRequestSchema, interval);
-  const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value));
+  const once = await onceMark(call.request);
+  const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value), once);
   const data = await ask(call, plan, DeleteRangeResponseSchema);
   if (data instanceof Response) return data;
   const deleted = safeNumber(data.message.deleted);

@@ -3,10 +3,11 @@
  */
 
 import type { RouterEnv } from '../env.ts';
-import { readJson } from './body.ts';
+import { parseJson, readText } from './body.ts';
 import { type Call, startCall } from './call.ts';
 import { compact, compactParams } from './compact.ts';
 import { deleteRange, deleteRangeParams } from './delete-range.ts';
+import { onceMark } from './idempotency.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
 import { list, listParams } from './list.ts';
 import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } from './members.ts';
@@ -84,7 +85,7 @@ function serveKey(
   const known: readonly string[] = write ? writeKeyParams : readKeyParams;
   const collection = path === null && request.method !== 'PUT' && !namesKey(request);
   const ofMany = write ? deleteRangeParams : listParams;
-  const headers = write ? [] : (['kv-min-revision'] as const);
+  const headers = [write ? 'idempotency-key' : 'kv-min-revision'] as const;
   const params = new Params(request, collection ? ofMany : known, headers);
   const call = startCall(request, env, tenant, params.timeoutMs());
   if (collection) return write ? deleteRange(call, params) : list(call, params);
@@ -107,9 +108,10 @@ function serveKey(
 
 async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
-  const params = new Params(request, txnParams);
+  const params = new Params(request, txnParams, ['idempotency-key']);
   const call = startCall(request, env, tenant, params.timeoutMs());
-  return runTxn(call, await readJson(call, txnSchema));
+  const text = await readText(call);
+  return runTxn(call, parseJson(text, txnSchema), await onceMark(request, text));
 }
 
 async function serveCompact(request: Request, env: RouterEnv, tenant: string): Promise<Response> {

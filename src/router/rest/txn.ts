@@ -1,5 +1,6 @@
 /** POST /v1/txn: a transaction in plain JSON, carried out as the same command as etcd's. */
 import { create } from '@bufbuild/protobuf';
+import { checkTxn } from '../../api/checks.ts';
 import {
   type Compare,
   CompareSchema,
@@ -12,7 +13,7 @@ import {
   TxnResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { decodeBase64 } from '../etcd/base64.ts';
-import { planTxn } from '../etcd/methods.ts';
+import { type OnceMark, planTxn, planWrite } from '../etcd/methods.ts';
 import { ask, type Call, json, safeNumber } from './call.ts';
 import { between, withPrefix } from './interval.ts';
 import { itemOf } from './item.ts';
@@ -21,13 +22,16 @@ import type { TxnBody, TxnCompare, TxnOperation } from './txn-schema.ts';
 
 export const txnParams = ['timeout'] as const;
 
-export async function runTxn(call: Call, body: TxnBody): Promise<Response> {
+export async function runTxn(call: Call, body: TxnBody, once: OnceMark | null): Promise<Response> {
   const txn = create(TxnRequestSchema, {
     compare: body.compare.map(compareOf),
     success: body.then.map(operationOf),
     failure: body.else.map(operationOf),
   });
-  const data = await ask(call, planTxn(txn), TxnResponseSchema);
+  // With a key even one that only reads is in the log: its answer is the same the next time.
+  const marked = () => planWrite({ case: 'txn', value: txn }, () => checkTxn(txn), once);
+  const plan = once === null ? planTxn(txn) : marked();
+  const data = await ask(call, plan, TxnResponseSchema);
   if (data instanceof Response) return data;
   const { succeeded, responses } = data.message;
   const branch = succeeded ? body.then : body.else;

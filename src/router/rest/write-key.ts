@@ -21,13 +21,14 @@ import {
   TxnResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { maxRequestBytes } from '../../api/limits.ts';
-import { planRange, planWrite } from '../etcd/methods.ts';
+import { type OnceMark, planRange, planWrite } from '../etcd/methods.ts';
 import { readBody } from '../http/body.ts';
 import { ask, type Call, type Data, json } from './call.ts';
+import { onceMark } from './idempotency.ts';
 import { itemOf } from './item.ts';
 import type { Params } from './params.ts';
 import { type Condition, etag, matches, readCondition } from './preconditions.ts';
-import { problem } from './problems.ts';
+import { problem, Refusal } from './problems.ts';
 import { preconditionFailed } from './read-key.ts';
 
 export const writeKeyParams = ['key64', 'prev', 'timeout'] as const;
@@ -41,10 +42,13 @@ interface Change {
   readonly ifNoneMatch: Condition;
   /** Done when the conditions hold. */
   readonly ops: readonly RequestOp[];
+  /** Never with conditions. */
+  readonly once: OnceMark | null;
 }
 
 export async function putKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
   const conditions = readConditions(call.request);
+  refuseBoth(call.request, conditions);
   const prevKv = params.flag('prev');
   const body = await readBody(call.request, maxRequestBytes, call.deadline);
   switch (body.kind) {
@@ -65,6 +69,7 @@ export async function putKey(call: Call, key: Uint8Array, params: Params): Promi
     key,
     ...conditions,
     ops: [countOp(key), putOp(key, body.bytes, prevKv)],
+    once: await onceMark(call.request, body.bytes),
   });
   if (data instanceof Response) return data;
   const [count, put] = data.message.responses;
@@ -81,15 +86,17 @@ export async function putKey(call: Call, key: Uint8Array, params: Params): Promi
 
 export async function deleteKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
   const conditions = readConditions(call.request);
+  refuseBoth(call.request, conditions);
   const prevKv = params.flag('prev');
   const value = create(DeleteRangeRequestSchema, { key, prevKv });
   if (conditions.ifMatch === null && conditions.ifNoneMatch === null) {
-    const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value));
+    const once = await onceMark(call.request);
+    const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value), once);
     const data = await ask(call, plan, DeleteRangeResponseSchema);
     return data instanceof Response ? data : deleted(data, data.message, prevKv);
   }
   const ops = [create(RequestOpSchema, { request: { case: 'requestDeleteRange', value } })];
-  const data = await change(call, { key, ...conditions, ops });
+  const data = await change(call, { key, ...conditions, ops, once: null });
   if (data instanceof Response) return data;
   const response = data.message.responses[0]?.response;
   if (response?.case !== 'responseDeleteRange') throw new Error('a delete answers as a delete');
@@ -114,6 +121,16 @@ function readConditions(request: Request): Pick<Change, 'ifMatch' | 'ifNoneMatch
     ifMatch: readCondition(request, 'if-match'),
     ifNoneMatch: readCondition(request, 'if-none-match'),
   };
+}
+
+function refuseBoth(
+  request: Request,
+  { ifMatch, ifNoneMatch }: Pick<Change, 'ifMatch' | 'ifNoneMatch'>,
+): void {
+  if (ifMatch === null && ifNoneMatch === null) return;
+  if (!request.headers.has('idempotency-key')) return;
+  const detail = 'Idempotency-Key goes with writes without a condition; POST /v1/txn takes both';
+  throw new Refusal('bad-request', detail);
 }
 
 /**
@@ -165,7 +182,7 @@ function changeIf(call: Call, asked: Change, ifMatch: Condition) {
       }),
     ],
   });
-  const plan = planWrite({ case: 'txn', value: txn }, () => checkTxn(txn));
+  const plan = planWrite({ case: 'txn', value: txn }, () => checkTxn(txn), asked.once);
   return ask(call, plan, TxnResponseSchema);
 }
 

@@ -3,6 +3,7 @@ import { inFile, type Mutant } from '../mutant.ts';
 
 const staleness = ['test/sim/staleness.test.ts'];
 const once = ['test/kv/once.test.ts'];
+const keys = ['test/router/idempotency.test.ts'];
 const options = ['test/router/read-options.test.ts'];
 
 export const clientMutants: readonly Mutant[] = [
@@ -158,6 +159,21 @@ export const clientMutants: readonly Mutant[] = [
   ]),
 
   ...inFile('src/router/members/ask.ts', [
+    {
+      name: 'doubt-forgotten',
+      standsFor: 'a write that may have been taken is said not to be applied',
+      find: 'if (!maybeTaken || answer.ok || !unsettled.has(answer.error)) return answer;',
+      replace:
+        'if (HIT || !maybeTaken || answer.ok || !unsettled.has(answer.error)) return answer;',
+      hint: keys,
+    },
+    {
+      name: 'every-write-repeated',
+      standsFor: 'rule 1: a write without a key is sent again after it may have been taken',
+      find: 'if (search.ask.repeatable) search.maybeTaken ||= fault.maybeDelivered;',
+      replace: 'if (HIT) search.maybeTaken ||= fault.maybeDelivered;',
+      hint: keys,
+    },
     {
       name: 'nearest-without-a-read-point',
       standsFor: 'a linearizable read at a follower that asks nobody',
