@@ -6,6 +6,7 @@
  *   DATA_DIR      .quorate
  *   MEMBERS       3            members of a group that is created: 1, 3 or 5
  *   PREFERRED_LEADERS          places that should lead, best first: 2,1,3
+ *   CORS_ORIGINS               origins whose pages may use /v1, separated by commas; *: all
  *   OPEN_TENANTS  true         any well-formed name under /t/ is a tenant (else none is)
  *   API_TOKEN                  the secret that clients send as a bearer token
  *   OPEN_DEFAULT  true, or false when API_TOKEN is set
@@ -26,6 +27,7 @@ function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
     members: integer('MEMBERS', env.MEMBERS, 3, '1, 3 or 5', (members) =>
       [1, 3, 5].includes(members),
     ),
+    corsOrigins: env.CORS_ORIGINS ?? '',
     preferredLeaders: places('PREFERRED_LEADERS', env.PREFERRED_LEADERS ?? ''),
     openTenants: flag('OPEN_TENANTS', env.OPEN_TENANTS, true),
     openDefault: flag('OPEN_DEFAULT', env.OPEN_DEFAULT, apiToken === undefined),

@@ -13,6 +13,8 @@ export interface WorkerSettings {
   readonly members: number;
   /** Places that should lead, best first, separated by commas; empty: none. */
   readonly preferredLeaders: string;
+  /** Origins whose pages may use /v1, separated by commas; empty: none. */
+  readonly corsOrigins: string;
   readonly openDefault: boolean;
   readonly openTenants: boolean;
   /** Fault injection routes, and the `workerd:unsafe` module they need. */
@@ -68,6 +70,7 @@ function variableBindings(settings: WorkerSettings): string {
   const variables = {
     MEMBERS: String(settings.members),
     PREFERRED_LEADERS: settings.preferredLeaders,
+    CORS_ORIGINS: settings.corsOrigins,
     OPEN_DEFAULT: String(settings.openDefault),
     OPEN_TENANTS: String(settings.openTenants),
     CHAOS: String(settings.chaos),

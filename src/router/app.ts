@@ -19,6 +19,7 @@ import { serveHealth, serveLivez, serveReadyz, serveVersion } from './health.ts'
 import { rawPath } from './http/path.ts';
 import { countRequest } from './metrics/counters.ts';
 import { serveMetrics } from './metrics/metrics.ts';
+import { restPreflight, withCors } from './rest/cors.ts';
 import { problem } from './rest/problems.ts';
 import { serveRest } from './rest/routes.ts';
 
@@ -28,7 +29,9 @@ type Ctx = Context<{ Bindings: RouterEnv }>;
 /** What the two surfaces say in their own words. */
 interface Surface {
   readonly name: string;
-  readonly options: () => Response;
+  readonly options: (request: Request, env: RouterEnv) => Response;
+  /** Puts on any answer what all of them have. */
+  readonly finish: (response: Response, request: Request, env: RouterEnv) => Response;
   readonly unauthenticated: () => Response;
   readonly noSuchTenant: (tenant: string) => Response;
 }
@@ -36,18 +39,15 @@ interface Surface {
 const etcdSurface: Surface = {
   name: 'v3',
   options: preflight,
+  finish: (response) => response,
   unauthenticated: () => gatewayError(GrpcCode.Unauthenticated, 'etcdserver: invalid auth token'),
   noSuchTenant: (tenant) => gatewayError(GrpcCode.NotFound, `quorate: no tenant "${tenant}"`),
 };
 
 const restSurface: Surface = {
   name: 'v1',
-  // No CORS here, unlike etcd's surface: that a page of anybody's may write must be asked for.
-  options: () =>
-    new Response(null, {
-      status: 204,
-      headers: { allow: 'GET, HEAD, PUT, POST, DELETE, OPTIONS' },
-    }),
+  options: restPreflight,
+  finish: withCors,
   unauthenticated: () =>
     problem('unauthenticated', 'send Authorization: Bearer with a valid token'),
   noSuchTenant: (tenant) => problem('tenant-not-found', `there is no tenant ${tenant}`),
@@ -139,8 +139,8 @@ function addOpenRoutes(app: RouterApp, prefix: string): void {
 function closed(surface: Surface, serve: Serve): (c: Ctx) => Response | Promise<Response> {
   return (c) => {
     const response = admit(surface, serve, c);
-    if (!(response instanceof Promise)) return counted(surface, response);
-    return response.then((settled) => counted(surface, settled));
+    if (!(response instanceof Promise)) return counted(surface, response, c);
+    return response.then((settled) => counted(surface, settled, c));
   };
 }
 
@@ -154,15 +154,15 @@ function admit(surface: Surface, serve: Serve, c: Ctx): Response | Promise<Respo
 /** What keeps the request out, or null. */
 function refuse(surface: Surface, c: Pick<Ctx, 'req' | 'env'>): Response | null {
   // A browser's preflight carries no credentials.
-  if (c.req.raw.method === 'OPTIONS') return surface.options();
+  if (c.req.raw.method === 'OPTIONS') return surface.options(c.req.raw, c.env);
   if (!isAuthorized(c.req.raw, c.env)) return surface.unauthenticated();
   const { tenant } = split(c.req.path);
   return tenantExists(c.env, tenant) ? null : surface.noSuchTenant(tenant);
 }
 
-function counted(surface: Surface, response: Response): Response {
+function counted(surface: Surface, response: Response, c: Ctx): Response {
   countRequest(surface.name, response.status);
-  return response;
+  return surface.finish(response, c.req.raw, c.env);
 }
 
 /** The tenant that a path names, and the path without it. */

@@ -61,6 +61,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       dataDirectory: dataDir,
       members: options.members ?? 3,
       preferredLeaders: '',
+      corsOrigins: env.CORS_ORIGINS ?? '',
       chaos: options.chaos ?? false,
       openTenants: env.OPEN_TENANTS !== 'false',
       openDefault: env.OPEN_DEFAULT === undefined ? !env.API_TOKEN : env.OPEN_DEFAULT === 'true',
