@@ -22,6 +22,7 @@ import { serveMetrics } from './metrics/metrics.ts';
 import { restPreflight, withCors } from './rest/cors.ts';
 import { problem } from './rest/problems.ts';
 import { serveRest } from './rest/routes.ts';
+import { ticketOf, useTicket } from './rest/tickets.ts';
 
 export type RouterApp = Hono<{ Bindings: RouterEnv }>;
 type Ctx = Context<{ Bindings: RouterEnv }>;
@@ -145,10 +146,12 @@ function closed(surface: Surface, serve: Serve): (c: Ctx) => Response | Promise<
 }
 
 function admit(surface: Surface, serve: Serve, c: Ctx): Response | Promise<Response> {
-  const refused = refuse(surface, c);
-  if (refused !== null) return refused;
   const { tenant, path } = split(c.req.path);
-  return serve(c, tenant, path);
+  const ticket = isAuthorized(c.req.raw, c.env) ? null : ticketOf(c.req.raw, path);
+  if (ticket !== null && tenantExists(c.env, tenant))
+    return useTicket(c.env, tenant, ticket).then((refused) => refused ?? serve(c, tenant, path));
+  const refused = refuse(surface, c);
+  return refused ?? serve(c, tenant, path);
 }
 
 /** What keeps the request out, or null. */

@@ -6,8 +6,6 @@ import { planWrite } from '../etcd/methods.ts';
 import { readJson } from './body.ts';
 import { ask, type Call, json } from './call.ts';
 
-export const compactParams = ['timeout'] as const;
-
 const compactBody = v.strictObject({
   revision: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   physical: v.optional(v.boolean(), false),

@@ -5,7 +5,7 @@
 import type { RouterEnv } from '../env.ts';
 import { parseJson, readText } from './body.ts';
 import { type Call, startCall } from './call.ts';
-import { compact, compactParams } from './compact.ts';
+import { compact } from './compact.ts';
 import { deleteRange, deleteRangeParams } from './delete-range.ts';
 import { onceMark } from './idempotency.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
@@ -15,6 +15,7 @@ import { Params } from './params.ts';
 import { problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
 import { members, status, usage } from './report.ts';
+import { issueTicket } from './tickets.ts';
 import { runTxn, txnParams } from './txn.ts';
 import { txnSchema } from './txn-schema.ts';
 import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
@@ -42,7 +43,9 @@ export async function serveRest(
           ? serveAdmin(request, env, tenant, 'PUT', putMembers)
           : serveReport(request, env, tenant, members, 'GET, HEAD, PUT, OPTIONS');
       case '/v1/compact':
-        return serveCompact(request, env, tenant);
+        return servePost(request, env, tenant, compact);
+      case '/v1/tickets':
+        return servePost(request, env, tenant, issueTicket);
       case '/v1/leader':
         return serveAdmin(request, env, tenant, 'POST', moveLeader);
       case '/v1/recover':
@@ -114,10 +117,15 @@ async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promi
   return runTxn(call, parseJson(text, txnSchema), await onceMark(request, text));
 }
 
-async function serveCompact(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
+async function servePost(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  serve: (call: Call) => Promise<Response>,
+): Promise<Response> {
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
-  const params = new Params(request, compactParams);
-  return compact(startCall(request, env, tenant, params.timeoutMs()));
+  const params = new Params(request, ['timeout']);
+  return serve(startCall(request, env, tenant, params.timeoutMs()));
 }
 
 function serveAdmin(

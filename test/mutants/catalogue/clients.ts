@@ -158,6 +158,23 @@ export const clientMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/router/rest/tickets.ts', [
+    {
+      name: 'ticket-used-twice',
+      standsFor: 'every use of a ticket looks like the first one sent again',
+      find: 'requestHash: crypto.getRandomValues(new Uint8Array(16)),',
+      replace: 'requestHash: HIT ? new Uint8Array(16) : new Uint8Array(0),',
+      hint: ['test/router/tickets.test.ts'],
+    },
+    {
+      name: 'ticket-of-any-tenant',
+      standsFor: 'a ticket is not bound to what it was given for',
+      find: "if (!isOurs) return refused('is not good for this');",
+      replace: "if (!HIT && !isOurs) return refused('is not good for this');",
+      hint: ['test/router/tickets.test.ts'],
+    },
+  ]),
+
   ...inFile('src/router/members/ask.ts', [
     {
       name: 'doubt-forgotten',
