@@ -68,6 +68,8 @@ interface Client {
   readonly socket: WatchSocket;
   readonly watches: Map<number, Watch>;
   wantsProgress: boolean;
+  /** Bytes of history sent since the client last asked for more. */
+  unasked: number;
   tooManyAttached: boolean;
   /** Bytes sent in the turn of that number. */
   turn: number;
@@ -82,8 +84,6 @@ interface Watch {
   cohort: Cohort | null;
   /** Told up to here, while it reads history. */
   after: Position;
-  /** Bytes sent since the client last asked for more. */
-  unasked: number;
   awaitsMore: boolean;
 }
 
@@ -160,7 +160,7 @@ export class WatchHub {
         const watch = client.watches.get(ask.value);
         if (!watch || watch.cohort) return;
         watch.awaitsMore = false;
-        watch.unasked = 0;
+        client.unasked = 0;
         this.read(watch);
         return;
       }
@@ -297,7 +297,7 @@ export class WatchHub {
 
   private addWatch(client: Client, wanted: WatchCreate, after: Position): Watch {
     const bounds = watchBounds(wanted.key, wanted.rangeEnd);
-    const state = { cohort: null, after, unasked: 0, awaitsMore: false };
+    const state = { cohort: null, after, awaitsMore: false };
     const watch: Watch = { client, wanted, bounds, ...state };
     client.watches.set(wanted.slot, watch);
     this.watchCount += 1;
@@ -350,14 +350,21 @@ export class WatchHub {
       this.save(client);
       return;
     }
+    // Many watches begin in the past on one socket: the client takes their pages one by one.
+    if (client.unasked >= pageBytes) {
+      watch.awaitsMore = true;
+      this.tellPage(watch, [], false);
+      this.save(client);
+      return;
+    }
     const { changes, end } = source.changes(watch.after, this.told, pageBytes, bounds);
     const events = changes
       .filter((change) => passes(wanted, change))
       .map((change) => source.event(change, wanted.prevKv));
     watch.after = end;
     const done = end.rev >= this.told && end.sub === endOf(0).sub;
-    for (const event of events) watch.unasked += event.length + eventOverheadBytes;
-    watch.awaitsMore = !done && watch.unasked >= pageBytes;
+    for (const event of events) client.unasked += event.length + eventOverheadBytes;
+    watch.awaitsMore = !done && client.unasked >= pageBytes;
     if (done) this.synchronise(watch);
     else if (!watch.awaitsMore) this.readLater(watch);
     if (done || events.length > 0) this.tellPage(watch, events, done);
@@ -496,8 +503,8 @@ function hello(clusterId: bigint, memberId: bigint) {
 
 function newClient(socket: WatchSocket): Client {
   const watches = new Map<number, Watch>();
-  const none = { wantsProgress: false, tooManyAttached: false, turn: 0, turnBytes: 0 };
-  return { socket, watches, ...none };
+  const none = { wantsProgress: false, unasked: 0, tooManyAttached: false };
+  return { socket, watches, turn: 0, turnBytes: 0, ...none };
 }
 
 function decodeAsk(data: Uint8Array): WatchAsk['ask'] | null {

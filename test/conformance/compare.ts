@@ -57,6 +57,8 @@ function essence({ status, response }: Answer, volatile: ReadonlySet<string>): E
 }
 
 function failureEssence(status: number | null, response: Json): Essence {
+  // The end of a stream that has failed before: nothing more was said.
+  if (Array.isArray(response) && response.length === 0) return { code: null, message: '' };
   const body = failureBody(response);
   if (body === null) return { code: status, message: '<parse>' };
   const message = typeof body.message === 'string' ? body.message : '';

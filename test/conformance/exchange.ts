@@ -32,6 +32,12 @@ export interface Exchange extends Partial<Answer> {
   readonly headers?: Readonly<Record<string, string>>;
   /** Variables to take from the answer, by dotted path. */
   readonly capture?: Readonly<Record<string, string>>;
+  /** Of a stream: its name, what is sent on it, how many messages are to come, seconds to listen on. */
+  readonly id?: string;
+  readonly send?: string;
+  readonly count?: number;
+  readonly quiet?: number;
+  /** Seconds. */
   readonly timeout?: number;
   /** A large answer, of which only the shape was recorded. */
   readonly no_body_len?: boolean;

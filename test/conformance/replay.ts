@@ -2,6 +2,7 @@
 import { compare, isCompared, type Verdict } from './compare.ts';
 import { type Answer, type Exchange, groupOf } from './exchange.ts';
 import { send } from './send.ts';
+import { Streams } from './streams.ts';
 import { dig, mapStrings, putBack, type Variables } from './variables.ts';
 
 export interface Difference extends Verdict {
@@ -29,13 +30,14 @@ export async function replay(
   only: RegExp | null,
 ): Promise<Outcome> {
   const variables: Variables = new Map();
+  const streams = new Streams(baseUrl);
   const all: Tally = { matched: 0, total: 0 };
   const byGroup = new Map<string, Tally>();
   const differences: Difference[] = [];
   const recording: (Exchange & Answer)[] = [];
   let notCompared = 0;
   for (const exchange of exchanges) {
-    const answer = await perform(baseUrl, exchange, variables);
+    const answer = await perform(baseUrl, streams, exchange, variables);
     recording.push({ ...exchange, ...answer });
     if (only !== null && !only.test(exchange.name)) continue;
     if (!isCompared(exchange)) {
@@ -49,13 +51,20 @@ export async function replay(
     }
     if (!verdict.matches) differences.push({ exchange, ...verdict });
   }
+  streams.closeAll();
   return { all, byGroup, differences, recording, notCompared };
 }
 
-async function perform(baseUrl: string, exchange: Exchange, variables: Variables): Promise<Answer> {
-  const op = exchange.op ?? 'req';
-  if (op !== 'req') throw new Error(`${exchange.name}: "${op}" is not supported yet; use --until`);
-  const answer = await sendOrExplain(baseUrl, exchange, variables);
+async function perform(
+  baseUrl: string,
+  streams: Streams,
+  exchange: Exchange,
+  variables: Variables,
+): Promise<Answer> {
+  const isStream = (exchange.op ?? 'req') !== 'req';
+  const answer = isStream
+    ? await streams.perform(exchange, variables)
+    : await sendOrExplain(baseUrl, exchange, variables);
   for (const [name, path] of Object.entries(exchange.capture ?? {})) {
     const value = dig(answer.response, path);
     if (value !== undefined && value !== null) variables.set(name, value);

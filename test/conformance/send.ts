@@ -26,7 +26,7 @@ export async function send(
   return { status, response: exchange.no_body_len === true ? outline(response) : response };
 }
 
-function headersOf(exchange: Exchange, variables: Variables): Record<string, string> {
+export function headersOf(exchange: Exchange, variables: Variables): Record<string, string> {
   const headers: Record<string, string> = {};
   if (!['GET', 'HEAD', 'OPTIONS'].includes(exchange.method)) {
     headers['Content-Type'] = 'application/json';
@@ -37,7 +37,7 @@ function headersOf(exchange: Exchange, variables: Variables): Record<string, str
   return headers;
 }
 
-function bodyOf(exchange: Exchange, variables: Variables): Buffer | null {
+export function bodyOf(exchange: Exchange, variables: Variables): Buffer | null {
   const replace = (text: string) => substitute(text, variables);
   if (exchange.body_gen !== undefined) {
     const { field, byte, n } = exchange.body_gen;
@@ -84,7 +84,7 @@ function parseAnswer(text: string): Json {
   return text.endsWith('\n') && isObject(whole) && 'result' in whole ? [whole] : whole;
 }
 
-function parseJson(text: string): Json {
+export function parseJson(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -97,7 +97,7 @@ function isObject(value: Json): value is JsonObject {
 }
 
 /** A large answer reduced to its shape, as the recording holds it. */
-function outline(value: Json): Json {
+export function outline(value: Json): Json {
   if (typeof value !== 'string') return shape(value);
   return { text_len_gt_0: value.length > 0, sample: value.split('\n').slice(0, 3) };
 }

@@ -38,6 +38,13 @@ export function namedError(name: EtcdErrorName): Response {
   return gatewayError(code, message);
 }
 
+/** The line that ends a stream that has begun, with what the clients of all versions look for. */
+export function streamError(name: EtcdErrorName): string {
+  const { code, message } = etcdErrors[name];
+  const error = { grpc_code: code, http_code: httpStatus[code], code, message };
+  return `${JSON.stringify({ error })}\n`;
+}
+
 /** gRPC's own refusal of a message that is too long; `size` is that of the encoded message. */
 export function messageTooLarge(size: number, maxBytes: number): Response {
   return gatewayError(

@@ -13,6 +13,7 @@ import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
 import { BadJson, decodeText } from './json-text.ts';
 import { type Method, methods, type Plan } from './methods.ts';
+import { serveWatch } from './watch.ts';
 
 /** Bodies beyond this are not read: the message in it would be over gRPC's limit anyway. */
 const bodyBytesMax = 4 * maxMessageBytes;
@@ -24,6 +25,7 @@ export async function serveGateway(
   tenant: string,
   rpc: string,
 ): Promise<Response> {
+  if (rpc === 'watch') return serveWatch(request, env, tenant);
   const method = methods.get(rpc);
   if (method === undefined) return gatewayError(GrpcCode.NotFound, 'Not Found');
   if (request.method !== 'POST') return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');

@@ -14,7 +14,7 @@ import {
   ScalarType,
 } from '@bufbuild/protobuf';
 import { decodeBase64 } from './base64.ts';
-import { BadJson, LongNumber, parseFirstValue } from './json-text.ts';
+import { BadJson, LongNumber, parseFirstValue, splitValues } from './json-text.ts';
 
 /** Deeper nesting is refused; the deepest request that means anything is 16 transactions. */
 const depthMax = 100;
@@ -31,6 +31,18 @@ export function readMessage<D extends DescMessage>(desc: D, text: string): Messa
     if (!(error instanceof NeedsDigits)) throw error;
     return reader(parseFirstValue(text, true), 0) as MessageShape<D>;
   }
+}
+
+/** One message for each JSON value of `text`; throws BadJson, also for one that is longer than that. */
+export function readMessages<D extends DescMessage>(
+  desc: D,
+  text: string,
+  lengthMax: number,
+): MessageShape<D>[] {
+  return splitValues(text).map((value) => {
+    if (value.length > 2 * lengthMax) throw new BadJson('message larger than max', value.length);
+    return readMessage(desc, value);
+  });
 }
 
 type Fields = Record<string, unknown>;

@@ -1,0 +1,57 @@
+/**
+ * A streamed answer: text is written piece by piece, each piece one chunk on the wire, and no faster than
+ * the client reads. Its end, from either side, is known to both.
+ */
+export interface Lines {
+  readonly response: Response;
+  /** Nothing was written since this was last asked, and nothing waits for the client. */
+  wasQuiet(): boolean;
+  /** Resolves when the client can take more; false: it is gone. */
+  write(text: string): Promise<boolean>;
+  close(): void;
+}
+
+const encoder = new TextEncoder();
+
+/** `onGone` is called once when the client is gone, however that becomes known. */
+export function streamLines(request: Request, headers: HeadersInit, onGone: () => void): Lines {
+  // Of bytes: a JavaScript stream would pass a Durable Object's gate, and costs more (design.md 4).
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  let open = true;
+  let underWay = 0;
+  let isQuiet = true;
+  const end = () => {
+    if (!open) return;
+    open = false;
+    onGone();
+  };
+  writer.closed.then(end, end);
+  request.signal?.addEventListener('abort', () => {
+    writer.abort().catch(() => {});
+    end();
+  });
+  return {
+    response: new Response(readable, { headers }),
+    wasQuiet() {
+      const was = isQuiet && underWay === 0;
+      isQuiet = true;
+      return was;
+    },
+    async write(text) {
+      if (!open) return false;
+      isQuiet = false;
+      underWay += 1;
+      try {
+        await writer.write(encoder.encode(text));
+        return true;
+      } catch {
+        end();
+        return false;
+      } finally {
+        underWay -= 1;
+      }
+    },
+    close: () => void writer.close().catch(() => {}),
+  };
+}
