@@ -8,11 +8,18 @@ export function isAuthorized(request: Request, env: RouterEnv): boolean {
   if (env.OPEN_DEFAULT === 'true') return true;
   const expected = env.API_TOKEN;
   if (expected === undefined || expected === '') return false;
-  const header = request.headers.get('authorization');
+  const header = request.headers.get('authorization') ?? socketToken(request);
   if (header === null) return false;
   // etcd's own clients send the bare token; etcd accepts both forms since 3.5.32.
   const given = /^bearer /i.test(header) ? header.slice(7) : header;
   return equalInConstantTime(given, expected);
+}
+
+/** A browser's WebSocket can send no other header: `Bearer, {token}` among the protocols, as with etcd. */
+function socketToken(request: Request): string | null {
+  const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
+  const at = offered.findIndex((one) => one.trim() === 'Bearer');
+  return at < 0 ? null : (offered[at + 1]?.trim() ?? null);
 }
 
 /**

@@ -131,6 +131,21 @@ test('the comparison of tokens is right for every length', () => {
   }
 });
 
+describe('a WebSocket, which can send no Authorization', () => {
+  test.each([
+    ['Bearer, secret', 501],
+    ['kv.v1, Bearer, secret', 501],
+    ['Bearer, wrong', 401],
+    ['Bearer', 401],
+    ['secret', 401],
+  ])('shows its token among the protocols: %s', async (offered, status) => {
+    const headers = { 'sec-websocket-protocol': offered };
+    // Let in, it is told that GET without an upgrade is not offered.
+    const { answer } = await ask({ ...closed, API_TOKEN: 'secret' }, '/v3/watch', { headers });
+    expect(answer.status).toBe(status);
+  });
+});
+
 describe('chaos', () => {
   test('does not exist unless it is switched on', async () => {
     const { answer, fake } = await ask({}, '/chaos/abort?place=1', { method: 'POST' });

@@ -4,6 +4,8 @@
  */
 export interface Lines {
   readonly response: Response;
+  /** What was written waits for the client to read. */
+  readonly isBlocked: boolean;
   /** Nothing was written since this was last asked, and nothing waits for the client. */
   wasQuiet(): boolean;
   /** Resolves when the client can take more; false: it is gone. */
@@ -33,6 +35,9 @@ export function streamLines(request: Request, headers: HeadersInit, onGone: () =
   });
   return {
     response: new Response(readable, { headers }),
+    get isBlocked() {
+      return underWay > 0;
+    },
     wasQuiet() {
       const was = isQuiet && underWay === 0;
       isQuiet = true;

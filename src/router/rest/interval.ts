@@ -38,6 +38,14 @@ export function between(start: Uint8Array | null, end: Uint8Array | null): Inter
   };
 }
 
+/** Refuses an interval that holds no key: whoever watches it would wait for ever. */
+export function notEmpty(interval: Interval): Interval {
+  const { key, rangeEnd } = interval;
+  if (rangeEnd.length > 0 && !isOpen(rangeEnd) && compareBytes(key, rangeEnd) >= 0)
+    throw new Refusal('bad-request', 'end comes after start');
+  return interval;
+}
+
 export function withPrefix(prefix: Uint8Array): Interval {
   return prefix.length === 0
     ? { key: zero, rangeEnd: zero }

@@ -2,8 +2,10 @@
 import { create } from '@bufbuild/protobuf';
 import { RangeRequestSchema, RangeResponseSchema } from '../../api/gen/rpc_pb.js';
 import { planRange } from '../etcd/methods.ts';
+import { startDeadline } from '../http/deadline.ts';
 import { ask, type Call, json, safeNumber } from './call.ts';
 import { itemOf } from './item.ts';
+import { changesWithin, preferredWait } from './long-poll.ts';
 import type { Params } from './params.ts';
 import { etag, matches, readCondition } from './preconditions.ts';
 import { problem } from './problems.ts';
@@ -12,6 +14,16 @@ import { readOptionParams, readOptions } from './read-options.ts';
 export const readKeyParams = ['key64', 'revision', 'timeout', ...readOptionParams] as const;
 
 export async function readKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
+  return readOrWait(call, key, params, preferredWait(call.request));
+}
+
+/** `waitSeconds`: how long a client whose copy is still right would wait for another one; null: not. */
+async function readOrWait(
+  call: Call,
+  key: Uint8Array,
+  params: Params,
+  waitSeconds: number | null,
+): Promise<Response> {
   const ifMatch = readCondition(call.request, 'if-match');
   const ifNoneMatch = readCondition(call.request, 'if-none-match');
   const headOnly = call.request.method === 'HEAD';
@@ -32,7 +44,12 @@ export async function readKey(call: Call, key: Uint8Array, params: Params): Prom
   if (kv === undefined) return problem('key-not-found', 'the key does not exist', { headers });
   const tagged = { ...headers, etag: etag(kv.modRevision), vary: 'accept' };
   if (ifNoneMatch !== null && matches(ifNoneMatch, kv.modRevision)) {
-    return new Response(null, { status: 304, headers: tagged });
+    const unchanged = new Response(null, { status: 304, headers: tagged });
+    if (waitSeconds === null || headOnly || params.has('revision')) return unchanged;
+    const changed = await changesWithin(call, key, data.revision, waitSeconds);
+    const newest = changed ? await readOrWait(withNewDeadline(call), key, params, null) : unchanged;
+    newest.headers.set('preference-applied', `wait=${waitSeconds}`);
+    return newest;
   }
   if (acceptsJson(call.request)) return json(itemOf(kv, headOnly), tagged);
   return new Response(kv.value as Uint8Array<ArrayBuffer>, {
@@ -43,6 +60,10 @@ export async function readKey(call: Call, key: Uint8Array, params: Params): Prom
       'x-content-type-options': 'nosniff',
     },
   });
+}
+
+function withNewDeadline(call: Call): Call {
+  return { ...call, deadline: startDeadline(null, Date.now()) };
 }
 
 function acceptsJson(request: Request): boolean {

@@ -18,6 +18,7 @@ import { members, status, usage } from './report.ts';
 import { issueTicket } from './tickets.ts';
 import { runTxn, txnParams } from './txn.ts';
 import { txnSchema } from './txn-schema.ts';
+import { serveWatch } from './watch.ts';
 import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
 
 const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
@@ -50,6 +51,9 @@ export async function serveRest(
         return serveAdmin(request, env, tenant, 'POST', moveLeader);
       case '/v1/recover':
         return serveAdmin(request, env, tenant, 'POST', recoverGroup);
+      case '/v1/watch':
+        if (request.method !== 'GET') return methodNotAllowed(request, 'GET, OPTIONS');
+        return serveWatch(request, env, tenant);
       case '/v1/txn':
         return serveTxn(request, env, tenant);
       default:

@@ -5,11 +5,12 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema, ResponseHeaderSchema } from '../../../src/api/gen/rpc_pb.js';
 import { memberPaths, parseMemberName, watchPing, watchPong } from '../../../src/api/member.ts';
+import { drain } from '../../../src/kv/range.ts';
 import type { RouterEnv } from '../../../src/router/env.ts';
 import { forgetAll } from '../../../src/router/members/hints.ts';
 import { Machine } from '../../kv/support.ts';
 import { FakeSocket, HubOn } from '../../sim/watch/hub-client.ts';
-import { fakeMembers, respondWith } from '../support/members.ts';
+import { failure, fakeMembers, respondWith } from '../support/members.ts';
 
 type Handler = (event: { data: unknown }) => void;
 
@@ -90,8 +91,13 @@ export class Group {
 
   constructor() {
     forgetAll();
-    const fake = fakeMembers(({ place }) => {
+    const fake = fakeMembers(({ place, request: { op } }) => {
       if (this.down.has(place)) throw new Error('unreachable');
+      if (op.case === 'range') {
+        const result = drain(this.at.machine.machine.range(op.value));
+        if (!result.ok) return failure(result.error);
+        return respondWith(toBinary(RangeResponseSchema, result.response), place);
+      }
       const header = create(ResponseHeaderSchema, {
         revision: BigInt(this.at.machine.machine.revision),
       });
