@@ -433,11 +433,16 @@ export class GroupMember {
     const first = this.core.take();
     const now = this.platform.now();
     const leads = this.core.role === 'leader';
-    if (leads) this.leases.proposeDue(now);
-    else this.proposals.failQueue();
+    if (leads) {
+      this.proposals.appended(first.append);
+      this.leases.proposeDue(now);
+    } else this.proposals.failQueue();
     if (!this.mayRead) this.reads.failQueue();
     const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
-    return flushed.includes(true) ? joinEffects(first, this.core.take()) : first;
+    if (!flushed.includes(true)) return first;
+    const second = this.core.take();
+    this.proposals.appended(second.append);
+    return joinEffects(first, second);
   }
 
   /** A member that does not lead asks who does; one that doubts it has nobody to ask. */

@@ -3,7 +3,7 @@
  * Pacing decides when; this file owns the queue, its bounds, and who waits for which entry.
  */
 import { maxBatchBytes } from '../api/limits.ts';
-import type { LogIndex, Term } from '../raft/types.ts';
+import type { Entry, LogIndex, Term } from '../raft/types.ts';
 import { Pacing } from './pacing.ts';
 
 const queueMax = 4_096;
@@ -27,6 +27,8 @@ interface UnderWay {
   readonly term: Term;
   readonly since: number;
   readonly proposals: readonly Proposal[];
+  /** False while the core withholds the entry (consensus-rules.md 13): neither saved nor sent. */
+  appended: boolean;
 }
 
 export class Proposals {
@@ -84,7 +86,15 @@ export class Proposals {
   track(index: LogIndex, term: Term, proposals: readonly Proposal[], now: number): void {
     this.pacing.left(proposals.length);
     for (const proposal of proposals) proposal.proposed = true;
-    this.underWay.set(index, { term, since: now, proposals });
+    this.underWay.set(index, { term, since: now, proposals, appended: false });
+  }
+
+  /** What a take of this member, which leads, has added to its log. */
+  appended(entries: readonly Entry[]): void {
+    for (const { index, term } of entries) {
+      const entry = this.underWay.get(index);
+      if (entry?.term === term) entry.appended = true;
+    }
   }
 
   /** Entry (index, term) is applied here with these results, whoever led when it committed. */
@@ -110,10 +120,18 @@ export class Proposals {
     }
   }
 
-  /** This member does not lead: what has not reached the core was certainly not proposed. */
+  /**
+   * This member does not lead: what has not reached the core's log was certainly not proposed. Of a
+   * leader that was set back, another entry of the same index and term may arrive in its place.
+   */
   failQueue(): void {
     this.queueBytes = 0;
     for (const proposal of this.queue.splice(0)) proposal.settle({ type: 'notProposed' });
+    for (const [index, { appended, proposals }] of [...this.underWay]) {
+      if (appended) continue;
+      this.underWay.delete(index);
+      for (const proposal of proposals) proposal.settle({ type: 'notProposed' });
+    }
   }
 
   /** The client has stopped waiting for a proposal that is still queued. */

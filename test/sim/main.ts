@@ -92,24 +92,32 @@ async function many(count: number): Promise<void> {
   fail(report);
 }
 
+/** A thread for every so many seeds, so that what one leaves behind reaches few others. */
+const seedsPerWorker = 100;
+
 function inWorkers(first: number, count: number, take: (result: Result) => void) {
   const step = Number(options.workers);
-  const shares = Array.from({ length: step }, (_, at): Share => {
-    return { first: first + at, count: Math.ceil((count - at) / step), step };
-  });
   return Promise.all(
-    shares.map(
-      (share) =>
-        new Promise<void>((resolve, reject) => {
-          const worker = new Worker(new URL('./simulator/worker.ts', import.meta.url), {
-            workerData: share,
-          });
-          worker.on('message', take);
-          worker.on('error', reject);
-          worker.on('exit', () => resolve());
-        }),
-    ),
+    Array.from({ length: step }, async (_, at) => {
+      let left = Math.ceil((count - at) / step);
+      for (let seed = first + at; left > 0; seed += seedsPerWorker * step) {
+        const share = { first: seed, count: Math.min(left, seedsPerWorker), step };
+        await inWorker(share, take);
+        left -= share.count;
+      }
+    }),
   );
+}
+
+function inWorker(share: Share, take: (result: Result) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./simulator/worker.ts', import.meta.url), {
+      workerData: share,
+    });
+    worker.on('message', take);
+    worker.on('error', reject);
+    worker.on('exit', () => resolve());
+  });
 }
 
 function fail(report: Report): void {
