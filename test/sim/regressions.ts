@@ -8,5 +8,8 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
   { seed: 2, found: 'a batch that the core had no room for was offered again without a pause' },
   { seed: 11, found: 'an answer in a protocol that this code does not know was listened to' },
   { seed: 5152, found: 'a withheld write got the answer of the entry that took its place' },
-  { seed: 320665501, found: 'a read of a superseded life was measured later than it came (oracle)' },
+  {
+    seed: 320665501,
+    found: 'a read of a superseded life was measured later than it came (oracle)',
+  },
 ];
