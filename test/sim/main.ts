@@ -31,6 +31,8 @@ const { values: options } = parseArgs({
 });
 
 const progressEveryMs = 10_000;
+/** A thread ends after so many, so that what one seed leaves behind reaches few others. */
+const seedsPerWorker = 100;
 /** A run of so many seeds fails where a kind of fault never happened. */
 const completeSeeds = 1_000;
 
@@ -91,9 +93,6 @@ async function many(count: number): Promise<void> {
   }
   fail(report);
 }
-
-/** A thread for every so many seeds, so that what one leaves behind reaches few others. */
-const seedsPerWorker = 100;
 
 function inWorkers(first: number, count: number, take: (result: Result) => void) {
   const step = Number(options.workers);
