@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { repoRoot, workDirectory } from './children.ts';
 import { type Contender, ContenderMissing, type ContenderName } from './contender.ts';
 import { startEtcd } from './etcd.ts';
+import { measureFanOut } from './fan-out.ts';
 import { measureIdle, measureLedger } from './ledger.ts';
 import { findLoadGenerator } from './load.ts';
 import { machineFacts } from './machine.ts';
@@ -15,13 +16,21 @@ import { type Options, parseOptions, usage } from './options.ts';
 import { startPlain } from './plain.ts';
 import { checkContender, preload } from './preload.ts';
 import { type Quorate, startQuorate } from './quorate.ts';
-import { idleText, ledgerTable, machineText, targetTable, throughputTable } from './report.ts';
+import {
+  fanOutTable,
+  idleText,
+  ledgerTable,
+  machineText,
+  targetTable,
+  throughputTable,
+} from './report.ts';
 import { judgeTargets } from './targets.ts';
 import { measureThroughput } from './throughput.ts';
 import { makeWorkload } from './workload.ts';
 
 /** What the ledger takes besides its idle part. */
 const ledgerSeconds = 25;
+const fanOutSeconds = 60;
 
 async function run(options: Options): Promise<void> {
   const begin = performance.now();
@@ -53,7 +62,9 @@ async function run(options: Options): Promise<void> {
   }
 
   const withLedger = options.ledger && quorate !== null;
-  const reservedSeconds = withLedger ? ledgerSeconds + options.idleSeconds : 0;
+  const reservedSeconds =
+    (withLedger ? ledgerSeconds + options.idleSeconds : 0) +
+    (options.watchers.length > 0 ? fanOutSeconds : 0);
   const deadline = begin + (options.budgetSeconds - reservedSeconds) * 1000;
   const lines = await measureThroughput({
     ...{ contenders, workload, generator, options, deadline, log },
@@ -63,6 +74,13 @@ async function run(options: Options): Promise<void> {
   const targets = judgeTargets(lines);
   for (const line of targets) emit(line);
   if (targets.length > 0) console.log(`\n${targetTable(targets)}`);
+
+  const watched = contenders.filter(({ name }) => name !== 'plain');
+  if (options.watchers.length > 0 && watched.length > 0) {
+    const fanOut = await measureFanOut({ contenders: watched, watchers: options.watchers, log });
+    for (const line of fanOut) emit(line);
+    console.log(`\n${fanOutTable(fanOut)}`);
+  }
 
   if (withLedger && quorate !== null) {
     log('cost ledger');

@@ -12,6 +12,8 @@ export interface Options {
   /** Length of the idle part of the cost ledger; 0 leaves it out. */
   readonly idleSeconds: number;
   readonly ledger: boolean;
+  /** Numbers of watchers that one put is to reach; empty leaves that part out. */
+  readonly watchers: readonly number[];
   /** Where the JSON lines go besides standard output. */
   readonly jsonFile: string | null;
   /** No measurement of a further round begins so late that the run would end after this. */
@@ -26,9 +28,11 @@ export const usage = `npm run bench -- [options]
   --idle 60                  seconds of rest in the cost ledger (0: leave it out)
   --no-ledger                throughput only
   --ledger-only              cost ledger only
+  --watchers 1,100,1000,10000  watchers that hear of one put (0: leave it out)
+  --fan-out-only             only that
   --json FILE                write the JSON lines to a file as well
   --budget 285               seconds after which remaining rounds are left out
-  --quick                    --clients 1,64 --seconds 1 --rounds 1 --idle 5
+  --quick                    --clients 1,64 --seconds 1 --rounds 1 --idle 5 --watchers 1,100
   --help`;
 
 /** Returns null when help was asked for. Throws when something cannot be understood. */
@@ -43,6 +47,8 @@ export function parseOptions(args: string[]): Options | null {
       idle: { type: 'string' },
       'no-ledger': { type: 'boolean', default: false },
       'ledger-only': { type: 'boolean', default: false },
+      watchers: { type: 'string' },
+      'fan-out-only': { type: 'boolean', default: false },
       json: { type: 'string' },
       budget: { type: 'string', default: '285' },
       quick: { type: 'boolean', default: false },
@@ -51,18 +57,31 @@ export function parseOptions(args: string[]): Options | null {
   });
   if (values.help) return null;
   const defaults = values.quick
-    ? { clients: '1,64', seconds: '1', rounds: '1', idle: '5' }
-    : { clients: '1,16,64,256', seconds: '2', rounds: '3', idle: '60' };
+    ? { clients: '1,64', seconds: '1', rounds: '1', idle: '5', watchers: '1,100' }
+    : {
+        clients: '1,16,64,256',
+        seconds: '2',
+        rounds: '3',
+        idle: '60',
+        watchers: '1,100,1000,10000',
+      };
   const only = values['ledger-only'] ? 'quorate' : (values.only ?? contenderNames.join(','));
   return {
     only: only.split(',').map(parseContender),
-    clients: values['ledger-only']
-      ? []
-      : (values.clients ?? defaults.clients).split(',').map((text) => positive('clients', text)),
+    clients:
+      values['ledger-only'] || values['fan-out-only']
+        ? []
+        : (values.clients ?? defaults.clients).split(',').map((text) => positive('clients', text)),
     seconds: positive('seconds', values.seconds ?? defaults.seconds),
     rounds: positive('rounds', values.rounds ?? defaults.rounds),
     idleSeconds: wholeNumber('idle', values.idle ?? defaults.idle),
-    ledger: !values['no-ledger'],
+    ledger: !values['no-ledger'] && !values['fan-out-only'],
+    watchers: values['ledger-only']
+      ? []
+      : (values.watchers ?? defaults.watchers)
+          .split(',')
+          .map((text) => wholeNumber('watchers', text))
+          .filter((count) => count > 0),
     jsonFile: values.json ?? null,
     budgetSeconds: positive('budget', values.budget),
   };

@@ -1,4 +1,5 @@
 /** Turns measurements into aligned tables for people. Machines read the JSON lines of main.ts. */
+import type { FanOutLine } from './fan-out.ts';
 import type { IdleLine, LedgerLine } from './ledger.ts';
 import type { MachineFacts } from './machine.ts';
 import type { TargetLine } from './targets.ts';
@@ -34,6 +35,16 @@ export function throughputTable(lines: readonly ThroughputLine[]): string {
     orDash(line.ratioToEtcd),
   ]);
   return table([...head, 'cpu us/op', 'x plain', 'x etcd'], rows);
+}
+
+export function fanOutTable(lines: readonly FanOutLine[]): string {
+  const rows = lines.map((line) => [
+    String(line.watchers),
+    line.contender,
+    ...[line.putMs, line.firstMs, line.lastMs].map(twoDigits),
+    String(line.openedPerSecond),
+  ]);
+  return table(['watchers', 'contender', 'put ms', 'first ms', 'last ms', 'opened/s'], rows);
 }
 
 export function targetTable(lines: readonly TargetLine[]): string {

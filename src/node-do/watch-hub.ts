@@ -221,7 +221,6 @@ export class WatchHub {
       this.resync();
       return;
     }
-    this.told = to;
     for (const cohort of touched) {
       const { slot } = cohort.wanted;
       const value = { slot, events: cohort.events, live: true, more: false, through: BigInt(to) };

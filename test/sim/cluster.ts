@@ -27,6 +27,7 @@ import {
   thisCode,
 } from '../../src/node-do/platform.ts';
 import { NodeSql } from '../support/node-sql.ts';
+import type { SimSocket } from './watch/sim-socket.ts';
 import { type Cancellable, World } from './world.ts';
 
 export interface Traffic {
@@ -60,6 +61,8 @@ const alarmRetryMs = 2_000;
 class Place {
   readonly sql = new NodeSql();
   life: Life | null = null;
+  /** They outlive an eviction. */
+  sockets: SimSocket[] = [];
   /** Outlives the lives. */
   alarm: Cancellable | null = null;
   /** In the world's time. */
@@ -135,6 +138,33 @@ export class Cluster {
     const here = this.place(place);
     here.life?.end(reason);
     here.life = null;
+    if (reason !== 'evicted') for (const socket of here.sockets.splice(0)) socket.cut();
+  }
+
+  /** A socket for watches, open at once; false: nobody serves it there. */
+  openWatch(number: number, socket: SimSocket): boolean {
+    const life = this.life(number);
+    const here = this.place(number);
+    socket.attachTo({
+      send: (run) => this.throughGate(life, () => this.world.schedule(1, run)),
+      ask: (data) => {
+        this.world.schedule(1, () => {
+          if (here.sockets.includes(socket)) this.life(number).member.onWatchMessage(socket, data);
+        });
+      },
+      left: () => {
+        here.sockets = here.sockets.filter((one) => one !== socket);
+      },
+    });
+    here.sockets.push(socket);
+    return life.member.onWatch(socket);
+  }
+
+  socketsAt(number: number, life: Life): readonly SimSocket[] {
+    const { sockets } = this.place(number);
+    for (const socket of sockets)
+      socket.sendThrough((run) => this.throughGate(life, () => this.world.schedule(1, run)));
+    return sockets;
   }
 
   /** As the runtime does with an object that waits for nothing. Begins no life to find out. */
@@ -343,7 +373,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
           cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
         });
       }),
-    sockets: () => [],
+    sockets: () => cluster.socketsAt(place, life),
     abort: (reason) => {
       cluster.aborts.push(`${place}: ${reason}`);
       cluster.end(place, reason);
