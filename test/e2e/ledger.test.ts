@@ -13,18 +13,21 @@ const restWithinMs = 5_000;
 
 describe('the ledger of a put, in a group of three', () => {
   it.each([
-    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4 },
-    { clients: 64, putsPerClient: 20, requestsMax: 1.5, rowsPerMemberMax: 2.5 },
+    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4, watches: 0 },
+    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4, watches: 20 },
+    { clients: 64, putsPerClient: 20, requestsMax: 1.5, rowsPerMemberMax: 2.5, watches: 0 },
   ])(
-    'at $clients clients: at most $requestsMax object requests, $rowsPerMemberMax rows a member',
-    async ({ clients, putsPerClient, requestsMax, rowsPerMemberMax }) => {
+    'at $clients clients, $watches watches of other keys: at most $requestsMax object requests, $rowsPerMemberMax rows a member',
+    async ({ clients, putsPerClient, requestsMax, rowsPerMemberMax, watches }) => {
       await withServer({ members: 3 }, async ({ url }) => {
         const gateway = new Gateway(url);
         await writeAll(gateway, clients, 4); // Birth, election, connections: not part of a put.
+        const streams = await watchOtherKeys(url, watches);
         const before = await restingCounters(gateway);
         await writeAll(gateway, clients, putsPerClient);
         const after = await restingCounters(gateway);
         gateway.close();
+        streams.abort();
 
         const puts = clients * putsPerClient;
         const requests = (sum(after.map(requestsOf)) - sum(before.map(requestsOf))) / puts;
@@ -42,6 +45,18 @@ describe('the ledger of a put, in a group of three', () => {
     },
   );
 });
+
+/** Idle watches; end with the controller. */
+async function watchOtherKeys(url: string, count: number): Promise<AbortController> {
+  const controller = new AbortController();
+  const body = JSON.stringify({ create_request: { key: btoa('ledger-of-somebody-else') } });
+  const { signal } = controller;
+  for (let n = 0; n < count; n += 1) {
+    const { status } = await fetch(`${url}/v3/watch`, { method: 'POST', body, signal });
+    expect(status).toBe(200);
+  }
+  return controller;
+}
 
 async function writeAll(gateway: Gateway, clients: number, putsPerClient: number): Promise<void> {
   const client = async (name: number) => {
@@ -68,7 +83,7 @@ async function restingCounters(gateway: Gateway): Promise<MemberCounters[]> {
 
 /** What the platform would bill, without our own questions. */
 function requestsOf({ requestsIn, alarms }: MemberCounters): number {
-  return requestsIn.client + requestsIn.peer + requestsIn.birth + alarms;
+  return requestsIn.client + requestsIn.peer + requestsIn.birth + requestsIn.watch + alarms;
 }
 
 function sum(values: readonly number[]): number {

@@ -131,6 +131,27 @@ describe('a socket of /v1/watch', () => {
     expect(await socket.untilClosed()).toBe(1008);
   });
 
+  it('that is sent 16 MiB and says nothing is told so and closed; one that says `ack` is not', async () => {
+    const [silent, reading] = [
+      await Socket.open('/t/flood/v1/watch'),
+      await Socket.open('/t/flood/v1/watch'),
+    ];
+    for (const socket of [silent, reading]) {
+      socket.send({ op: 'watch', id: 1, key: 'a' });
+      await socket.next();
+    }
+    for (let n = 0; n < 18; n += 1) {
+      await put('flood', 'a', 'x'.repeat(1_000_000));
+      expect(await reading.next()).toMatchObject({ op: 'change' });
+      if (n % 5 === 4) reading.send({ op: 'ack' });
+    }
+    expect(await silent.untilClosed()).toBe(1013);
+    expect(silent.messages.at(-1)).toEqual({ op: 'overflow' });
+    expect(silent.messages.length).toBe(17);
+    expect(reading.closed).toBeNull();
+    reading.close();
+  });
+
   it('of another protocol is refused', async () => {
     await expect(Socket.open('/t/wrong/v1/watch', 'mqtt')).rejects.toThrow('400');
   });

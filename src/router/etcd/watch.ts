@@ -10,7 +10,7 @@ import type { RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
-import { sendPaced } from '../http/web-socket.ts';
+import { BoundedSocket } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
 import { gatewayError, messageTooLarge, namedError, streamError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
@@ -28,6 +28,9 @@ const idleMaxMs = 600_000;
  * says something now and then.
  */
 const keepAliveEveryMs = 60_000;
+/** A WebSocket's client that is sent so much and says nothing meanwhile is closed, and may come back. */
+const unheardBytesMax = 32 * 1024 * 1024;
+const tryAgainLater = 1013;
 /** etcd's: how often a watch with `progress_notify` hears of itself. */
 const notifyEveryMs = 600_000;
 
@@ -142,7 +145,9 @@ function serveSocket(request: Request, env: RouterEnv, tenant: string): Response
   };
   server.binaryType = 'arraybuffer';
   server.accept();
+  const bounded = new BoundedSocket(server, unheardBytesMax);
   server.addEventListener('message', ({ data }) => {
+    bounded.heard();
     try {
       const text =
         typeof data === 'string' ? data : decodeText(new Uint8Array(data as ArrayBuffer));
@@ -158,8 +163,11 @@ function serveSocket(request: Request, env: RouterEnv, tenant: string): Response
   server.addEventListener('error', gone);
   const run = async () => {
     for await (const message of session)
-      for (const line of stream.lines(message))
-        if (!(await sendPaced(server, line.trimEnd()))) return;
+      for (const line of stream.lines(message)) {
+        if (bounded.send(line.trimEnd())) continue;
+        server.close(tryAgainLater, 'too much was sent since the last request');
+        return;
+      }
   };
   void run().finally(gone);
   const protocol = request.headers.get('sec-websocket-protocol')?.split(',')[0]?.trim();

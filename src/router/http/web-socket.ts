@@ -1,18 +1,37 @@
-/** Sending on a client's WebSocket no faster than it is read. */
+/**
+ * Sending on a client's WebSocket, within bounds. The runtime keeps what a client does not read, and does
+ * not say how much that is (workerd 1.20261102.1 has no `bufferedAmount`). So a client may be sent so
+ * much since it was last heard of; beyond that it has to say something, or come back.
+ */
+export class BoundedSocket {
+  readonly socket: WebSocket;
+  private readonly unheardBytesMax: number;
+  private unheardBytes = 0;
 
-/** Bytes that the runtime may hold for one client before the next message waits. */
-const bufferedMax = 1024 * 1024;
-const lookEveryMs = 25;
+  constructor(socket: WebSocket, unheardBytesMax: number) {
+    this.socket = socket;
+    this.unheardBytesMax = unheardBytesMax;
+  }
 
-/** False: the client is gone. */
-export async function sendPaced(socket: WebSocket, text: string): Promise<boolean> {
-  // A runtime that does not say what it holds is not waited for.
-  while ((socket.bufferedAmount ?? 0) > bufferedMax && socket.readyState === WebSocket.OPEN)
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
-  try {
-    socket.send(text);
-    return true;
-  } catch {
-    return false;
+  /** The client has sent something: it is there, and reads. */
+  heard(): void {
+    this.unheardBytes = 0;
+  }
+
+  /** False: the client is gone, or this would be too much. */
+  send(text: string): boolean {
+    this.unheardBytes += text.length;
+    if (this.unheardBytes > this.unheardBytesMax && this.unheardBytes > text.length) return false;
+    return this.sendAnyway(text);
+  }
+
+  /** The last words. */
+  sendAnyway(text: string): boolean {
+    try {
+      this.socket.send(text);
+      return true;
+    } catch {
+      return false;
+    }
   }
 }

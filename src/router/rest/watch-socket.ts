@@ -1,14 +1,15 @@
 /**
  * /v1/watch as a WebSocket, subprotocol kv.v1: many watches on one socket, JSON both ways.
  *
- * In: `{op:"watch", id, key | prefix | start, end, from, prev, only}` and `{op:"cancel", id}`. Out: `created`,
+ * In: `{op:"watch", id, key | prefix | start, end, from, prev, only}`, `{op:"cancel", id}`, and `{op:"ack"}`, by
+ * which a client that is sent much says that it reads. Out: `created`,
  * `change`, `canceled`, `compacted`, `too-large` with that id, `error` for what is not understood, and
  * `overflow` before a socket that is not read is closed.
  */
 import * as v from 'valibot';
 import type { RouterEnv } from '../env.ts';
 import { decodeBase64 } from '../etcd/base64.ts';
-import { sendPaced } from '../http/web-socket.ts';
+import { BoundedSocket } from '../http/web-socket.ts';
 import { type WatchMessage, WatchSession } from '../watch/session.ts';
 import { parseJson } from './body.ts';
 import { safeNumber } from './call.ts';
@@ -22,6 +23,7 @@ const watchesMax = 10_000;
 const messageCharsMax = 64 * 1024;
 /** Who is not understood so often is not talking to us. */
 const errorsMax = 32;
+const unheardBytesMax = 16 * 1024 * 1024;
 const closeCodes = { misunderstood: 1008, overflow: 1013 } as const;
 
 const id = v.union([v.pipe(v.string(), v.maxLength(64)), v.pipe(v.number(), v.safeInteger())]);
@@ -42,6 +44,7 @@ const watchMessage = v.strictObject({
 const clientMessage = v.variant('op', [
   watchMessage,
   v.strictObject({ op: v.literal('cancel'), id }),
+  v.strictObject({ op: v.literal('ack') }),
 ]);
 
 type Id = string | number;
@@ -61,7 +64,7 @@ export function serveWatchSocket(request: Request, env: RouterEnv, tenant: strin
 }
 
 class SocketWatches {
-  private readonly socket: WebSocket;
+  private readonly bounded: BoundedSocket;
   private readonly session: WatchSession;
   private readonly slots = new Map<Id, number>();
   private readonly ids = new Map<number, Id>();
@@ -69,12 +72,13 @@ class SocketWatches {
   private errors = 0;
 
   constructor(socket: WebSocket, session: WatchSession) {
-    this.socket = socket;
+    this.bounded = new BoundedSocket(socket, unheardBytesMax);
     this.session = session;
   }
 
   run(): void {
-    const { socket, session } = this;
+    const { session } = this;
+    const { socket } = this.bounded;
     socket.accept();
     socket.addEventListener('message', ({ data }) => this.hear(data));
     socket.addEventListener('close', () => session.close());
@@ -84,20 +88,27 @@ class SocketWatches {
 
   private async tellAll(): Promise<void> {
     for await (const message of this.session)
-      for (const out of this.messages(message)) if (!(await this.send(out))) return;
+      for (const out of this.messages(message)) {
+        if (message.type !== 'overflow' && this.bounded.send(JSON.stringify(out))) continue;
+        this.overflow();
+        return;
+      }
   }
 
-  private send(out: object): Promise<boolean> {
-    return sendPaced(this.socket, JSON.stringify(out));
+  /** The client does not read, or does not say so. */
+  private overflow(): void {
+    this.bounded.sendAnyway(JSON.stringify({ op: 'overflow' }));
+    this.bounded.socket.close(closeCodes.overflow, 'read faster, or say that you read');
   }
 
   private hear(data: unknown): void {
+    this.bounded.heard();
     try {
       if (typeof data !== 'string' || data.length > messageCharsMax)
         throw new Refusal('bad-request', `a message is text of at most ${messageCharsMax}`);
       const asked = parseJson(data, clientMessage);
       if (asked.op === 'watch') this.watch(asked);
-      else this.cancel(asked.id);
+      else if (asked.op === 'cancel') this.cancel(asked.id);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.complain(error);
@@ -106,10 +117,10 @@ class SocketWatches {
 
   private complain({ code, message }: Refusal): void {
     this.errors += 1;
-    void this.send({ op: 'error', code, detail: message });
+    this.bounded.sendAnyway(JSON.stringify({ op: 'error', code, detail: message }));
     if (this.errors < errorsMax) return;
     this.session.close();
-    this.socket.close(closeCodes.misunderstood, 'not understood');
+    this.bounded.socket.close(closeCodes.misunderstood, 'not understood');
   }
 
   private watch(asked: v.InferOutput<typeof watchMessage>): void {
@@ -137,12 +148,7 @@ class SocketWatches {
   }
 
   private messages(message: WatchMessage): object[] {
-    if (message.type === 'overflow') {
-      void this.send({ op: 'overflow' }).then(() =>
-        this.socket.close(closeCodes.overflow, 'read faster'),
-      );
-      return [];
-    }
+    if (message.type === 'overflow') return [message];
     if (!('slot' in message)) return [];
     const id = this.ids.get(message.slot);
     switch (message.type) {

@@ -5,7 +5,7 @@ import {
   type WatchMessage,
   WatchSession,
 } from '../../../src/router/watch/session.ts';
-import { bytes, compact, set, text } from '../../kv/support.ts';
+import { bytes, compact, del, set, text } from '../../kv/support.ts';
 import { Random } from '../../support/random.ts';
 import { Group } from './group.ts';
 
@@ -76,6 +76,25 @@ describe('a session', () => {
     session.watch(0, spec('a', 1));
     void group.at.settle();
     expect(await read(session, 2)).toEqual(['created 0', '0 at 6: +a@2 +a@3 +a@4 +a@5 +a@6']);
+  });
+
+  it('gives out no part of a revision, however many pages it takes', async () => {
+    const group = new Group();
+    group.at.apply(...Array.from({ length: 2_500 }, (_, n) => set(`k${n}`)));
+    group.at.apply(del({ key: bytes('k'), rangeEnd: bytes('l') }));
+    const session = sessionOn(group);
+    session.watch(0, spec('k', 2_502, 'l'));
+    await read(session, 1);
+    // One of the two pages has arrived when the socket is cut.
+    await macrotask();
+    group.cutAll();
+    let message: WatchMessage | null = null;
+    const reading = session.next().then((next) => {
+      message = next;
+    });
+    while (message === null) await group.at.turn();
+    await reading;
+    expect(short(message).split(' ').length - 3).toBe(2_500);
   });
 
   it('goes on at another socket from the next revision: no gap, no repeat', async () => {

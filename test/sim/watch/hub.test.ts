@@ -142,6 +142,20 @@ describe('a watch from a revision', () => {
     expect(heard(socket)).toEqual(['page 0 to 9: +a=last@8 +a=now@9', 'live 0: +a=then@10']);
   });
 
+  it('is never told that it has all of a revision of which the next page has more', async () => {
+    const at = start();
+    const keys = 2_500;
+    at.apply(...Array.from({ length: keys }, (_, n) => set(`k${n}`)));
+    at.apply(del({ key: bytes('k'), rangeEnd: bytes('l') }));
+    const revision = BigInt(at.machine.machine.revision);
+    const socket = watching(at, 'nothing');
+    at.watch(socket, 1, 'k', { end: 'l', from: revision });
+    await at.settle();
+    const pages = socket.take().flatMap(({ tell }) => (tell.case === 'events' ? [tell.value] : []));
+    expect(pages.map(({ through }) => through - revision)).toEqual([-1n, 0n]);
+    expect(pages.reduce((sum, { events }) => sum + events.length, 0)).toBe(keys);
+  });
+
   it('that is overtaken by a compaction while it reads is told so', async () => {
     const at = start();
     for (const letter of 'cdef') at.apply(set('a', large(letter)));
