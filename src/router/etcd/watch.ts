@@ -100,10 +100,11 @@ async function serveStream(
   for (const one of asked) stream.ask(one);
   request.signal?.addEventListener('abort', () => session.close());
   const limitMs = stream.isIdle ? idleMaxMs : firstAnswerMs;
+  const isClients = remainingMs(deadline) <= limitMs;
   const over = timer(Math.min(limitMs, remainingMs(deadline)), () => session.close());
   const first = await session.next();
   clearTimeout(over);
-  if (first === null) return namedError(remainingMs(deadline) < 1 ? 'DeadlineExceeded' : 'Timeout');
+  if (first === null) return namedError(isClients ? 'DeadlineExceeded' : 'Timeout');
   const lines = streamLines(request, gatewaySuccessHeaders, () => session.close());
   const ticker = setInterval(() => stream.tick(), notifyEveryMs);
   const keeper = setInterval(() => {
