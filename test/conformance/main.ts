@@ -2,7 +2,7 @@
  * `npm run conformance`: is Quorate's answer to each recorded request etcd's answer?
  *
  *   --members N     only groups of N members (default: 1, then 3)
- *   --until NAME    send what stands before that exchange (default: lease-list-empty)
+ *   --until NAME    send what stands before that exchange (default: maint-status)
  *   --only REGEX    judge only exchanges of that name
  *   --show N        differences to print (default: 10)
  *   --url URL       a server that is running already, fresh, for example a real etcd
@@ -19,7 +19,7 @@ import { type Outcome, replay } from './replay.ts';
 const { values: options } = parseArgs({
   options: {
     members: { type: 'string' },
-    until: { type: 'string', default: 'lease-list-empty' },
+    until: { type: 'string', default: 'maint-status' },
     only: { type: 'string' },
     show: { type: 'string', default: '10' },
     url: { type: 'string' },

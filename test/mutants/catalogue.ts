@@ -5,6 +5,7 @@ import { coreMutants } from './catalogue/core.ts';
 import { deadlineMutants } from './catalogue/deadlines.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { leaseMutants } from './catalogue/leases.ts';
+import { lockMutants } from './catalogue/locks.ts';
 import { placeMutants } from './catalogue/places.ts';
 import { replicationMutants } from './catalogue/replication.ts';
 import { turnMutants } from './catalogue/turn.ts';
@@ -22,4 +23,5 @@ export const mutants: readonly Mutant[] = [
   ...checkerMutants,
   ...watchMutants,
   ...leaseMutants,
+  ...lockMutants,
 ];

@@ -45,6 +45,15 @@ export function streamError(name: EtcdErrorName): string {
   return `${JSON.stringify({ error })}\n`;
 }
 
+/**
+ * The refusal of a stream that begins with what is no JSON. etcd 3.5 never answers it on a watch, and
+ * 3.4 answers 500 with this code: neither is of use to anybody but for the code.
+ */
+export function badStream(message: string): Response {
+  const body = JSON.stringify({ error: message, code: GrpcCode.Unknown, message });
+  return new Response(body, { status: 400, headers: gatewayHeaders });
+}
+
 /** gRPC's own refusal of a message that is too long; `size` is that of the encoded message. */
 export function messageTooLarge(size: number, maxBytes: number): Response {
   return gatewayError(

@@ -6,17 +6,20 @@ import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import type { RouterEnv } from '../env.ts';
-import { readBody } from '../http/body.ts';
-import { type Deadline, isOver, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
+import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
-import { BadJson, decodeText } from './json-text.ts';
+import { BadJson } from './json-text.ts';
+import { keepAlive } from './lease-keep-alive.ts';
 import { type Method, methods, type Plan } from './methods.ts';
+import { deadlineOf, type GatewayCall, readText } from './request.ts';
 import { serveWatch } from './watch.ts';
 
-/** Bodies beyond this are not read: the message in it would be over gRPC's limit anyway. */
-const bodyBytesMax = 4 * maxMessageBytes;
+/** Calls that are more than one question to the group. */
+const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = new Map([
+  ['lease/keepalive', keepAlive],
+]);
 
 /** `rpc` is the path after /v3/. */
 export async function serveGateway(
@@ -27,45 +30,25 @@ export async function serveGateway(
 ): Promise<Response> {
   if (rpc === 'watch') return serveWatch(request, env, tenant);
   const method = methods.get(rpc);
-  if (method === undefined) return gatewayError(GrpcCode.NotFound, 'Not Found');
+  const service = services.get(rpc);
+  if (method === undefined && service === undefined)
+    return gatewayError(GrpcCode.NotFound, 'Not Found');
   if (request.method !== 'POST') return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');
   const deadline = deadlineOf(request);
-  if (deadline === null) {
-    const given = request.headers.get('grpc-timeout');
-    return gatewayError(GrpcCode.InvalidArgument, `invalid grpc-timeout: ${given}`);
-  }
-  const body = await readBody(request, bodyBytesMax, deadline);
-  switch (body.kind) {
-    case 'tooLarge':
-      return messageTooLarge(body.size, maxMessageBytes);
-    case 'late':
-      return namedError('DeadlineExceeded');
-    case 'broken':
-      return gatewayError(GrpcCode.InvalidArgument, 'unexpected EOF');
-    case 'bytes':
-      return call(method, body.bytes, env, tenant, deadline);
-    default:
-      return body satisfies never;
-  }
-}
-
-function deadlineOf(request: Request): Deadline | null {
-  const header = request.headers.get('grpc-timeout');
-  if (header === null || header === '') return startDeadline(null, Date.now());
-  const timeoutMs = parseGrpcTimeout(header);
-  return Number.isNaN(timeoutMs) ? null : startDeadline(timeoutMs, Date.now());
+  if (deadline instanceof Response) return deadline;
+  const text = await readText(request, deadline);
+  if (text instanceof Response) return text;
+  const asked = { request, env, tenant, text, deadline };
+  return service === undefined ? call(method as Method, asked) : service(asked);
 }
 
 async function call(
   method: Method,
-  body: Uint8Array,
-  env: RouterEnv,
-  tenant: string,
-  deadline: Deadline,
+  { env, tenant, text, deadline }: GatewayCall,
 ): Promise<Response> {
   let plan: Plan;
   try {
-    plan = method.plan(decodeText(body));
+    plan = method.plan(text);
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);

@@ -17,6 +17,16 @@ import {
   CompactionResponseSchema,
   DeleteRangeRequestSchema,
   DeleteRangeResponseSchema,
+  type LeaseGrantRequest,
+  LeaseGrantRequestSchema,
+  LeaseGrantResponseSchema,
+  LeaseLeasesRequestSchema,
+  LeaseLeasesResponseSchema,
+  LeaseRevokeRequestSchema,
+  LeaseRevokeResponseSchema,
+  type LeaseTimeToLiveRequest,
+  LeaseTimeToLiveRequestSchema,
+  LeaseTimeToLiveResponseSchema,
   PutRequestSchema,
   PutResponseSchema,
   type RangeRequest,
@@ -29,6 +39,7 @@ import {
 import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
 import type { AskKind, MemberOp } from '../members/call.ts';
 import { readMessage } from './json-message.ts';
+import { randomLeaseId } from './lease-id.ts';
 
 /** Marks a write that is to take effect once (src/kv/once.ts): hashes of 16 bytes. */
 export interface OnceMark {
@@ -56,6 +67,19 @@ export interface Method {
 
 type CommandOp = Exclude<Command['op'], { case: undefined }>;
 
+const leaseRevoke = method(LeaseRevokeRequestSchema, LeaseRevokeResponseSchema, (value) =>
+  planWrite({ case: 'leaseRevoke', value }, () => null),
+);
+const leaseTimeToLive = method(
+  LeaseTimeToLiveRequestSchema,
+  LeaseTimeToLiveResponseSchema,
+  planTimeToLive,
+);
+const leaseLeases = method(LeaseLeasesRequestSchema, LeaseLeasesResponseSchema, (value) => ({
+  kind: 'read',
+  op: { case: 'leaseLeases', value },
+}));
+
 export const methods: ReadonlyMap<string, Method> = new Map([
   [
     'kv/put',
@@ -77,7 +101,27 @@ export const methods: ReadonlyMap<string, Method> = new Map([
       planWrite({ case: 'compact', value }, () => null),
     ),
   ],
+  [
+    'lease/grant',
+    method(LeaseGrantRequestSchema, LeaseGrantResponseSchema, (value) => planGrant(value)),
+  ],
+  ['lease/revoke', leaseRevoke],
+  ['kv/lease/revoke', leaseRevoke],
+  ['lease/timetolive', leaseTimeToLive],
+  ['kv/lease/timetolive', leaseTimeToLive],
+  ['lease/leases', leaseLeases],
+  ['kv/lease/leases', leaseLeases],
 ]);
+
+/** The log's command names its lease, so one that the client leaves open is chosen here. */
+export function planGrant({ ID, TTL }: LeaseGrantRequest, once: OnceMark | null = null): Plan {
+  const value = create(LeaseGrantRequestSchema, { ID: ID === 0n ? randomLeaseId() : ID, TTL });
+  return planWrite({ case: 'leaseGrant', value }, () => null, once);
+}
+
+export function planTimeToLive(value: LeaseTimeToLiveRequest): Plan {
+  return { kind: 'read', op: { case: 'leaseTimeToLive', value } };
+}
 
 /** `textLength` bounds the encoded size; without it the message is not measured. */
 export function planRange(value: RangeRequest, textLength = 0): Plan {

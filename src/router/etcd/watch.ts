@@ -12,7 +12,7 @@ import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.t
 import { streamLines } from '../http/lines.ts';
 import { BoundedSocket } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
-import { gatewayError, messageTooLarge, namedError, streamError } from './errors.ts';
+import { badStream, gatewayError, messageTooLarge, namedError, streamError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
 import { readMessage, readMessages } from './json-message.ts';
 import { BadJson, decodeText } from './json-text.ts';
@@ -74,18 +74,9 @@ async function readRequests(
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
     return error.tooLong === null
-      ? badStream(error)
+      ? badStream(error.message)
       : messageTooLarge(error.tooLong, maxMessageBytes);
   }
-}
-
-/**
- * etcd 3.5 never answers what is no JSON here, 3.4 answers 500 with this code. Neither is of use to
- * anybody but for the code.
- */
-function badStream({ message }: BadJson): Response {
-  const body = JSON.stringify({ error: message, code: GrpcCode.Unknown, message });
-  return new Response(body, { status: 400, headers: { 'content-type': 'application/json' } });
 }
 
 async function serveStream(

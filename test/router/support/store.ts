@@ -14,6 +14,7 @@ import {
 import { drain } from '../../../src/kv/range.ts';
 import type { CommandResponse } from '../../../src/kv/state-machine.ts';
 import { Machine } from '../../kv/support.ts';
+import { leaseResponse } from './leases.ts';
 import { failure, respondWith, type Script } from './members.ts';
 
 /** Answers whoever is asked; a serializable read is answered the same way. */
@@ -37,6 +38,8 @@ export function storeLeader(): { machine: Machine; script: Script } {
         return respondWith(toBinary(TxnResponseSchema, result.response), place);
       }
       default: {
+        const ofLeases = leaseResponse(machine.machine, op);
+        if (ofLeases !== null) return respondWith(ofLeases, place);
         const header = create(ResponseHeaderSchema, { revision: BigInt(machine.machine.revision) });
         const response = create(RangeResponseSchema, { header });
         return respondWith(toBinary(RangeResponseSchema, response), place);

@@ -1,0 +1,11 @@
+/** Lease ids: 64 bits, signed; those that we give out are positive. */
+const sixtyThreeBits = 2n ** 63n - 1n;
+
+/** Never 0, which means "choose one". */
+export function randomLeaseId(): bigint {
+  for (;;) {
+    const [bits = 0n] = crypto.getRandomValues(new BigUint64Array(1));
+    const id = bits & sixtyThreeBits;
+    if (id !== 0n) return id;
+  }
+}

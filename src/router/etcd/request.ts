@@ -1,0 +1,53 @@
+/** What every call of etcd's gateway begins with: its deadline, and its body as text. */
+import { GrpcCode } from '../../api/errors.ts';
+import { maxMessageBytes, maxRequestTimeoutMs } from '../../api/limits.ts';
+import type { RouterEnv } from '../env.ts';
+import { readBody } from '../http/body.ts';
+import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
+import { gatewayError, messageTooLarge, namedError } from './errors.ts';
+import { BadJson, decodeText } from './json-text.ts';
+
+/** One call, its body read. */
+export interface GatewayCall {
+  readonly request: Request;
+  readonly env: RouterEnv;
+  readonly tenant: string;
+  readonly text: string;
+  readonly deadline: Deadline;
+}
+
+/** Bodies beyond this are not read: the message in it would be over gRPC's limit anyway. */
+const bodyBytesMax = 4 * maxMessageBytes;
+
+/** A Response is the refusal of a header that is malformed. */
+export function deadlineOf(request: Request): Deadline | Response {
+  const header = request.headers.get('grpc-timeout');
+  if (header === null || header === '') return startDeadline(null, Date.now());
+  const timeoutMs = parseGrpcTimeout(header);
+  if (!Number.isNaN(timeoutMs)) return startDeadline(timeoutMs, Date.now());
+  return gatewayError(GrpcCode.InvalidArgument, `invalid grpc-timeout: ${header}`);
+}
+
+/** A Response says why there is no text. */
+export async function readText(request: Request, deadline: Deadline): Promise<string | Response> {
+  const atMs = Math.min(deadline.atMs, Date.now() + maxRequestTimeoutMs);
+  const body = await readBody(request, bodyBytesMax, { ...deadline, atMs });
+  switch (body.kind) {
+    case 'tooLarge':
+      return messageTooLarge(body.size, maxMessageBytes);
+    case 'late':
+      return namedError('DeadlineExceeded');
+    case 'broken':
+      return gatewayError(GrpcCode.InvalidArgument, 'unexpected EOF');
+    case 'bytes':
+      break;
+    default:
+      return body satisfies never;
+  }
+  try {
+    return decodeText(body.bytes);
+  } catch (error) {
+    if (!(error instanceof BadJson)) throw error;
+    return gatewayError(GrpcCode.InvalidArgument, error.message);
+  }
+}

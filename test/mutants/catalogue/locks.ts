@@ -1,0 +1,32 @@
+/** Bugs of the calls about leases, locks and elections in the router. */
+import { inFile, type Mutant } from '../mutant.ts';
+
+const leases = ['test/router/leases.test.ts'];
+
+export const lockMutants: readonly Mutant[] = [
+  ...inFile('src/router/etcd/lease-keep-alive.ts', [
+    {
+      name: 'keep-alive-of-the-first-only',
+      standsFor: 'of several requests in one body the first page alone is answered',
+      find: 'at < ids.length; at += idsPerAsk',
+      replace: 'at < (HIT ? idsPerAsk : 0); at += idsPerAsk',
+      hint: leases,
+    },
+    {
+      name: 'keep-alive-beyond-garbage',
+      standsFor: 'what follows a message that is none is taken for messages',
+      find: 'return ids.length > 0 ? ids : badStream(error.message);',
+      replace: 'if (HIT && ids.length > 0) continue; return badStream(error.message);',
+      hint: leases,
+    },
+  ]),
+  ...inFile('src/router/etcd/lease-id.ts', [
+    {
+      name: 'chosen-id-of-64-bits',
+      standsFor: 'an id that we choose is negative half of the time',
+      find: 'const id = bits & sixtyThreeBits;',
+      replace: 'const id = BigInt.asIntN(64, HIT ? bits | (sixtyThreeBits + 1n) : 0n);',
+      hint: leases,
+    },
+  ]),
+];
