@@ -550,8 +550,6 @@ describe('transactions', () => {
 
 describe('what is not offered', () => {
   test.each([
-    ['PUT', '/v1/kv/a?lease=7'],
-    ['PUT', '/v1/kv/a?ttl=5s'],
     ['PUT', '/v1/kv/a?consistency=serializable'],
     ['GET', '/v1/kv/a?wait=5'],
   ])('%s %s is refused, not ignored', async (method, path) => {

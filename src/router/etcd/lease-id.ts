@@ -9,3 +9,9 @@ export function randomLeaseId(): bigint {
     if (id !== 0n) return id;
   }
 }
+
+/** The same for the same hash of 8 bytes at least. */
+export function leaseIdFrom(hash: Uint8Array): bigint {
+  const bits = new DataView(hash.buffer, hash.byteOffset).getBigUint64(0) & sixtyThreeBits;
+  return bits === 0n ? 1n : bits;
+}

@@ -44,6 +44,10 @@ const problems = {
 
 export type ProblemCode = keyof typeof problems;
 
+export function statusOf(code: ProblemCode): number {
+  return problems[code].status;
+}
+
 const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   EmptyKey: 'bad-request',
   KeyNotFound: 'key-not-found',

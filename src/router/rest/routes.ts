@@ -9,6 +9,7 @@ import { compact } from './compact.ts';
 import { deleteRange, deleteRangeParams } from './delete-range.ts';
 import { onceMark } from './idempotency.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
+import { createLease, keepLease, leaseRoute, readLease, revokeLease } from './leases.ts';
 import { list, listParams } from './list.ts';
 import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } from './members.ts';
 import { Params } from './params.ts';
@@ -19,7 +20,7 @@ import { issueTicket } from './tickets.ts';
 import { runTxn, txnParams } from './txn.ts';
 import { txnSchema } from './txn-schema.ts';
 import { serveWatch } from './watch.ts';
-import { deleteKey, putKey, writeKeyParams } from './write-key.ts';
+import { deleteKey, putKey, writeParamsOf } from './write-key.ts';
 
 const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
 
@@ -32,6 +33,7 @@ export async function serveRest(
 ): Promise<Response> {
   return refusable(() => {
     if (path.startsWith('/v1/kv/')) return serveKey(request, env, tenant, path);
+    if (path.startsWith('/v1/leases/')) return serveLease(request, env, tenant, path);
     switch (path) {
       case '/v1/kv':
         return serveKey(request, env, tenant, null);
@@ -45,6 +47,8 @@ export async function serveRest(
           : serveReport(request, env, tenant, members, 'GET, HEAD, PUT, OPTIONS');
       case '/v1/compact':
         return servePost(request, env, tenant, compact);
+      case '/v1/leases':
+        return servePost(request, env, tenant, createLease, ['idempotency-key']);
       case '/v1/tickets':
         return servePost(request, env, tenant, issueTicket);
       case '/v1/leader':
@@ -89,7 +93,7 @@ function serveKey(
     return methodNotAllowed(request, keyMethods);
   }
   // `key64` names a key on the collection only, where a list would be read otherwise.
-  const known: readonly string[] = write ? writeKeyParams : readKeyParams;
+  const known: readonly string[] = write ? writeParamsOf(request) : readKeyParams;
   const collection = path === null && request.method !== 'PUT' && !namesKey(request);
   const ofMany = write ? deleteRangeParams : listParams;
   const headers = [write ? 'idempotency-key' : 'kv-min-revision'] as const;
@@ -113,6 +117,24 @@ function serveKey(
   }
 }
 
+async function serveLease(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  path: string,
+): Promise<Response> {
+  const route = leaseRoute(path);
+  if (route === null) return problem('not-found', `nothing is at ${path.slice(0, 200)}`);
+  const { id, rest } = route;
+  if (rest !== '') return servePost(request, env, tenant, (call) => keepLease(call, id));
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (!isRead && request.method !== 'DELETE')
+    return methodNotAllowed(request, 'GET, HEAD, DELETE, OPTIONS');
+  const params = new Params(request, isRead ? ['keys', 'timeout'] : ['timeout']);
+  const call = startCall(request, env, tenant, params.timeoutMs());
+  return isRead ? readLease(call, id, params.flag('keys')) : revokeLease(call, id);
+}
+
 async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
   const params = new Params(request, txnParams, ['idempotency-key']);
@@ -126,9 +148,10 @@ async function servePost(
   env: RouterEnv,
   tenant: string,
   serve: (call: Call) => Promise<Response>,
+  headers: readonly 'idempotency-key'[] = [],
 ): Promise<Response> {
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
-  const params = new Params(request, ['timeout']);
+  const params = new Params(request, ['timeout'], headers);
   return serve(startCall(request, env, tenant, params.timeoutMs()));
 }
 

@@ -26,12 +26,17 @@ import { readBody } from '../http/body.ts';
 import { ask, type Call, type Data, json } from './call.ts';
 import { onceMark } from './idempotency.ts';
 import { itemOf } from './item.ts';
+import { grantOwn, leaseIdOf, revokeLease, ttlParam } from './leases.ts';
 import type { Params } from './params.ts';
 import { type Condition, etag, matches, readCondition } from './preconditions.ts';
 import { problem, Refusal } from './problems.ts';
 import { preconditionFailed } from './read-key.ts';
 
-export const writeKeyParams = ['key64', 'prev', 'timeout'] as const;
+const writeKeyParams = ['key64', 'prev', 'timeout'];
+
+export function writeParamsOf({ method }: Request): readonly string[] {
+  return method === 'PUT' ? [...writeKeyParams, 'lease', 'ttl'] : writeKeyParams;
+}
 
 /** How often a change is tried whose key changes under it between two revisions of If-Match. */
 const matchRoundsMax = 4;
@@ -65,23 +70,58 @@ export async function putKey(call: Call, key: Uint8Array, params: Params): Promi
     default:
       return body satisfies never;
   }
+  const once = await onceMark(call.request, body.bytes);
+  const lease = await leaseOf(call, params, once);
+  if (lease instanceof Response) return lease;
   const data = await change(call, {
     key,
     ...conditions,
-    ops: [countOp(key), putOp(key, body.bytes, prevKv)],
-    once: await onceMark(call.request, body.bytes),
+    ops: [countOp(key), putOp(key, body.bytes, prevKv, lease?.id ?? 0n)],
+    once,
   });
-  if (data instanceof Response) return data;
+  if (data instanceof Response) {
+    if (lease?.isOwn && once === null) await forgetOwn(call, lease.id, data);
+    return data;
+  }
   const [count, put] = data.message.responses;
   const created = count?.response.case === 'responseRange' && count.response.value.count === 0n;
   const prev = put?.response.case === 'responsePut' ? put.response.value.prevKv : undefined;
   const { revision } = data;
-  const answer = { revision, created };
+  const tied = lease === null ? {} : { lease: String(lease.id) };
+  const answer = { revision, created, ...tied, ...(lease?.isOwn ? { ttl: lease.ttl } : {}) };
   return json(
     prevKv ? { ...answer, prev: prev === undefined ? null : itemOf(prev) } : answer,
     { ...data.headers, etag: etag(revision) },
     created ? 201 : 200,
   );
+}
+
+/** `isOwn`: made for this key alone, with that TTL in seconds. */
+type Tie = { readonly id: bigint } & (
+  | { readonly isOwn: true; readonly ttl: number }
+  | { readonly isOwn: false }
+);
+
+/** What `lease=` or `ttl=` tie the key to. */
+async function leaseOf(
+  call: Call,
+  params: Params,
+  once: OnceMark | null,
+): Promise<Tie | Response | null> {
+  const named = params.text('lease');
+  const ttl = ttlParam(params);
+  if (named !== null && ttl !== null) {
+    throw new Refusal('bad-request', 'give lease, or ttl for a lease of its own, not both');
+  }
+  if (named !== null) return { id: leaseIdOf(named), isOwn: false };
+  if (ttl === null) return null;
+  const own = await grantOwn(call, ttl, once);
+  return own instanceof Response ? own : { ...own, isOwn: true };
+}
+
+/** A lease without its key is of no use; one that may have it ends by itself. */
+async function forgetOwn(call: Call, id: bigint, { status }: Response): Promise<void> {
+  if (status < 500) await revokeLease(call, id);
 }
 
 export async function deleteKey(call: Call, key: Uint8Array, params: Params): Promise<Response> {
@@ -215,7 +255,7 @@ function countOp(key: Uint8Array): RequestOp {
   return create(RequestOpSchema, { request: { case: 'requestRange', value } });
 }
 
-function putOp(key: Uint8Array, bytes: Uint8Array, prevKv: boolean): RequestOp {
-  const value = create(PutRequestSchema, { key, value: bytes, prevKv });
+function putOp(key: Uint8Array, bytes: Uint8Array, prevKv: boolean, lease: bigint): RequestOp {
+  const value = create(PutRequestSchema, { key, value: bytes, prevKv, lease });
   return create(RequestOpSchema, { request: { case: 'requestPut', value } });
 }

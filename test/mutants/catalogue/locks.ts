@@ -1,6 +1,7 @@
 /** Bugs of the calls about leases, locks and elections in the router. */
 import { inFile, type Mutant } from '../mutant.ts';
 
+const rest = ['test/router/rest-leases.test.ts'];
 const leases = ['test/router/leases.test.ts'];
 
 export const lockMutants: readonly Mutant[] = [
@@ -27,6 +28,31 @@ export const lockMutants: readonly Mutant[] = [
       find: 'const id = bits & sixtyThreeBits;',
       replace: 'const id = BigInt.asIntN(64, HIT ? bits | (sixtyThreeBits + 1n) : 0n);',
       hint: leases,
+    },
+  ]),
+  ...inFile('src/router/rest/write-key.ts', [
+    {
+      name: 'lease-of-a-repeated-put-ended',
+      standsFor: 'a put whose key was used otherwise ends the lease that the first one has',
+      find: 'if (lease?.isOwn && once === null) await',
+      replace: 'if (lease?.isOwn && (HIT || once === null)) await',
+      hint: rest,
+    },
+    {
+      name: 'own-lease-left-behind',
+      standsFor: 'a put that fails its condition leaves its lease',
+      find: 'if (status < 500) await revokeLease(call, id);',
+      replace: 'if (!HIT && status < 500) await revokeLease(call, id);',
+      hint: rest,
+    },
+  ]),
+  ...inFile('src/router/rest/leases.ts', [
+    {
+      name: 'another-lease-each-time',
+      standsFor: 'a put that is sent again with its Idempotency-Key is granted another lease',
+      find: 'once === null ? randomLeaseId() : leaseIdFrom(once.keyHash)',
+      replace: 'once === null || HIT ? randomLeaseId() : leaseIdFrom(once.keyHash)',
+      hint: rest,
     },
   ]),
 ];
