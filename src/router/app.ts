@@ -11,7 +11,7 @@ import { GrpcCode } from '../api/errors.ts';
 import { defaultTenant, tenantPattern } from '../api/member.ts';
 import { isAuthorized } from './auth.ts';
 import { serveChaos } from './chaos.ts';
-import type { RouterEnv } from './env.ts';
+import type { KeepGoing, RouterEnv } from './env.ts';
 import { gatewayError } from './etcd/errors.ts';
 import { serveGateway } from './etcd/gateway.ts';
 import { pageNotFound, preflight } from './etcd/headers.ts';
@@ -84,7 +84,7 @@ export function createRouter(): RouterApp {
 function addEtcdRoutes(app: RouterApp, prefix: string): void {
   for (const version of ['/v3/', '/v3beta/']) {
     const serve: Serve = (c, tenant, path) =>
-      serveGateway(c.req.raw, c.env, tenant, path.slice(version.length));
+      serveGateway(c.req.raw, c.env, tenant, path.slice(version.length), keeperOf(c));
     app.all(`${prefix}${version}*`, closed(etcdSurface, serve));
   }
   app.all(
@@ -96,6 +96,17 @@ function addEtcdRoutes(app: RouterApp, prefix: string): void {
 function addRestRoutes(app: RouterApp, prefix: string): void {
   const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path);
   app.all(`${prefix}/v1/*`, closed(restSurface, serve));
+}
+
+/** Lets work of a request end that its client no longer waits for; without it the runtime stops it. */
+function keeperOf(c: Ctx): KeepGoing {
+  return (work) => {
+    try {
+      c.executionCtx.waitUntil(work);
+    } catch {
+      // Not on the platform, where nothing stops it.
+    }
+  };
 }
 
 /** Open to everybody; what a stranger is told is decided in health.ts. */

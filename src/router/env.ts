@@ -20,6 +20,9 @@ export interface RouterEnv {
   readonly CHAOS?: string;
 }
 
+/** Work that has to be done though the client of its request has gone. */
+export type KeepGoing = (work: Promise<unknown>) => void;
+
 const defaultGroupSize = 3;
 
 export function groupSize(env: RouterEnv): 1 | 3 | 5 {

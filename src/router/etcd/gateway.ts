@@ -5,13 +5,15 @@
 import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
-import type { RouterEnv } from '../env.ts';
+import type { KeepGoing, RouterEnv } from '../env.ts';
 import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
+import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
 import { BadJson } from './json-text.ts';
 import { keepAlive } from './lease-keep-alive.ts';
+import { lock, unlock } from './lock.ts';
 import { type Method, methods, type Plan } from './methods.ts';
 import { deadlineOf, type GatewayCall, readText } from './request.ts';
 import { serveWatch } from './watch.ts';
@@ -19,6 +21,13 @@ import { serveWatch } from './watch.ts';
 /** Calls that are more than one question to the group. */
 const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = new Map([
   ['lease/keepalive', keepAlive],
+  ['lock/lock', lock],
+  ['lock/unlock', unlock],
+  ['election/campaign', campaign],
+  ['election/proclaim', proclaim],
+  ['election/resign', resign],
+  ['election/leader', leader],
+  ['election/observe', observe],
 ]);
 
 /** `rpc` is the path after /v3/. */
@@ -27,6 +36,7 @@ export async function serveGateway(
   env: RouterEnv,
   tenant: string,
   rpc: string,
+  keepGoing: KeepGoing,
 ): Promise<Response> {
   if (rpc === 'watch') return serveWatch(request, env, tenant);
   const method = methods.get(rpc);
@@ -38,7 +48,7 @@ export async function serveGateway(
   if (deadline instanceof Response) return deadline;
   const text = await readText(request, deadline);
   if (text instanceof Response) return text;
-  const asked = { request, env, tenant, text, deadline };
+  const asked = { request, env, tenant, text, deadline, keepGoing };
   return service === undefined ? call(method as Method, asked) : service(asked);
 }
 

@@ -1,7 +1,7 @@
 /** What every call of etcd's gateway begins with: its deadline, and its body as text. */
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes, maxRequestTimeoutMs } from '../../api/limits.ts';
-import type { RouterEnv } from '../env.ts';
+import type { KeepGoing, RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
@@ -14,6 +14,7 @@ export interface GatewayCall {
   readonly tenant: string;
   readonly text: string;
   readonly deadline: Deadline;
+  readonly keepGoing: KeepGoing;
 }
 
 /** Bodies beyond this are not read: the message in it would be over gRPC's limit anyway. */

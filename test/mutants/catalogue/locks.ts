@@ -2,6 +2,7 @@
 import { inFile, type Mutant } from '../mutant.ts';
 
 const rest = ['test/router/rest-leases.test.ts'];
+const locks = ['test/router/locks/etcd.test.ts'];
 const leases = ['test/router/leases.test.ts'];
 
 export const lockMutants: readonly Mutant[] = [
@@ -53,6 +54,55 @@ export const lockMutants: readonly Mutant[] = [
       find: 'once === null ? randomLeaseId() : leaseIdFrom(once.keyHash)',
       replace: 'once === null || HIT ? randomLeaseId() : leaseIdFrom(once.keyHash)',
       hint: rest,
+    },
+  ]),
+  ...inFile('src/router/locks/queue.ts', [
+    {
+      name: 'lock-after-the-one-before',
+      standsFor: 'the lock is had when the key before it has gone, whatever stands before that',
+      find: 'if (last === undefined) return;',
+      replace: 'if (last === undefined || (HIT && slot > 0)) return;',
+      hint: locks,
+    },
+    {
+      name: 'lease-not-looked-at-again',
+      standsFor: 'etcd#11456: who lost its lease while it waited is given the lock',
+      find: "if ((await keepAlive(caller, place.lease)) === 0) throw new WaitOver('lost');",
+      replace: 'if (HIT) return place;',
+      hint: locks,
+    },
+    {
+      name: 'key-of-another-life',
+      standsFor: 'a key of that name counts as its own, whoever created it',
+      find: 'const isOwn = kv?.createRevision === place.createRevision && kv.lease === place.lease;',
+      replace: 'const isOwn = HIT && kv !== undefined;',
+      hint: locks,
+    },
+    {
+      name: 'queue-never-left',
+      standsFor: 'who waits no longer leaves its key, and others wait for it',
+      find: 'await leave(caller, place).catch(ignoreUnanswered);',
+      replace: 'if (!HIT) await leave(caller, place).catch(ignoreUnanswered);',
+      hint: locks,
+    },
+  ]),
+  ...inFile('src/router/locks/session.ts', [
+    {
+      name: 'session-left-behind',
+      standsFor: 'a session that the server made outlives the call that failed',
+      find: 'await ask(caller, plan, LeaseRevokeResponseSchema).catch(ignoreUnanswered);',
+      replace:
+        'if (!HIT) await ask(caller, plan, LeaseRevokeResponseSchema).catch(ignoreUnanswered);',
+      hint: locks,
+    },
+  ]),
+  ...inFile('src/router/locks/keys.ts', [
+    {
+      name: 'lock-key-unsigned',
+      standsFor: 'the key of a negative lease has another name than with etcd',
+      find: 'lease.toString(16)',
+      replace: 'BigInt.asUintN(HIT ? 64 : 63, lease).toString(16)',
+      hint: locks,
     },
   ]),
 ];

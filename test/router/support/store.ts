@@ -18,8 +18,7 @@ import { leaseResponse } from './leases.ts';
 import { failure, respondWith, type Script } from './members.ts';
 
 /** Answers whoever is asked; a serializable read is answered the same way. */
-export function storeLeader(): { machine: Machine; script: Script } {
-  const machine = new Machine();
+export function storeLeader(machine = new Machine()): { machine: Machine; script: Script } {
   const script: Script = ({ request: { op }, place }): MemberReply => {
     switch (op.case) {
       case 'command': {

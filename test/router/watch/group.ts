@@ -2,15 +2,13 @@
  * A tenant's group as a session meets it: members with real hubs on one history, reached by sockets that
  * deliver in later turns and can be cut at any message.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
-import { RangeResponseSchema, ResponseHeaderSchema } from '../../../src/api/gen/rpc_pb.js';
 import { memberPaths, parseMemberName, watchPing, watchPong } from '../../../src/api/member.ts';
-import { drain } from '../../../src/kv/range.ts';
 import type { RouterEnv } from '../../../src/router/env.ts';
 import { forgetAll } from '../../../src/router/members/hints.ts';
 import { Machine } from '../../kv/support.ts';
 import { FakeSocket, HubOn } from '../../sim/watch/hub-client.ts';
-import { failure, fakeMembers, respondWith } from '../support/members.ts';
+import { fakeMembers } from '../support/members.ts';
+import { storeLeader } from '../support/store.ts';
 
 type Handler = (event: { data: unknown }) => void;
 
@@ -91,18 +89,13 @@ export class Group {
 
   constructor() {
     forgetAll();
-    const fake = fakeMembers(({ place, request: { op } }) => {
-      if (this.down.has(place)) throw new Error('unreachable');
-      if (op.case === 'range') {
-        const result = drain(this.at.machine.machine.range(op.value));
-        if (!result.ok) return failure(result.error);
-        return respondWith(toBinary(RangeResponseSchema, result.response), place);
-      }
-      const header = create(ResponseHeaderSchema, {
-        revision: BigInt(this.at.machine.machine.revision),
-      });
-      const response = create(RangeResponseSchema, { header });
-      return respondWith(toBinary(RangeResponseSchema, response), place);
+    const { script } = storeLeader(this.at.machine);
+    const fake = fakeMembers(async (sent) => {
+      if (this.down.has(sent.place)) throw new Error('unreachable');
+      const reply = await script(sent);
+      // What a turn has changed the watches are told in it.
+      this.at.hub.advance();
+      return reply;
     });
     this.env = { ...fake.env, RAFT_NODE: this.withSockets(fake.env.RAFT_NODE) };
   }

@@ -1,0 +1,71 @@
+/** What the services for locks and elections have in common: how they read, wait, and put errors. */
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, toJsonString } from '@bufbuild/protobuf';
+import { etcdErrors, GrpcCode } from '../../api/errors.ts';
+import { parseGrpcTimeout } from '../http/deadline.ts';
+import { type Caller, Unanswered, WaitOver } from '../locks/caller.ts';
+import { gatewayError, namedError } from './errors.ts';
+import { gatewaySuccessHeaders } from './headers.ts';
+import { readMessage } from './json-message.ts';
+import { BadJson } from './json-text.ts';
+import type { GatewayCall } from './request.ts';
+
+/** Of etcd's concurrency package; without a code of gRPC's, so that it becomes Unknown. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+}
+
+type Serve<Q extends DescMessage> = (
+  caller: Caller,
+  request: MessageShape<Q>,
+  call: GatewayCall,
+) => Promise<Response>;
+
+/** A call that may take as long as the client likes: only its own deadline ends it. */
+export function service<Q extends DescMessage>(
+  request: Q,
+  serve: Serve<Q>,
+): (call: GatewayCall) => Promise<Response> {
+  return async (call) => {
+    try {
+      const served = serve(callerOf(call), readMessage(request, call.text), call);
+      // A key that nobody waits with any more has to go.
+      call.keepGoing(served.catch(() => {}));
+      return await served;
+    } catch (error) {
+      return errorResponse(error);
+    }
+  };
+}
+
+export function answer<D extends DescMessage>(desc: D, init: MessageInitShape<D>): Response {
+  return new Response(jsonOf(desc, init), { headers: gatewaySuccessHeaders });
+}
+
+export function jsonOf<D extends DescMessage>(desc: D, init: MessageInitShape<D>): string {
+  return toJsonString(desc, create(desc, init), { useProtoFieldName: true });
+}
+
+function callerOf({ request, env, tenant }: GatewayCall): Caller {
+  const header = request.headers.get('grpc-timeout');
+  const timeoutMs = header ? parseGrpcTimeout(header) : Number.POSITIVE_INFINITY;
+  return { env, tenant, signal: request.signal ?? undefined, untilMs: Date.now() + timeoutMs };
+}
+
+/**
+ * etcd's server is a client of itself here, and what that client says has lost its code. That nobody leads
+ * keeps its code all the same: a client that is told Unknown would not try again.
+ */
+function errorResponse(error: unknown): Response {
+  if (error instanceof BadJson) return gatewayError(GrpcCode.InvalidArgument, error.message);
+  if (error instanceof ServiceError) return gatewayError(GrpcCode.Unknown, error.message);
+  if (error instanceof WaitOver) {
+    if (error.why === 'late') return namedError('DeadlineExceeded');
+    if (error.why === 'gone') return gatewayError(GrpcCode.Canceled, 'context canceled');
+    return gatewayError(GrpcCode.Unknown, 'mutex: session is expired');
+  }
+  if (!(error instanceof Unanswered)) throw error;
+  const { code, message } = etcdErrors[error.error];
+  const isTransient = code === GrpcCode.Unavailable || code === GrpcCode.DeadlineExceeded;
+  return isTransient ? namedError(error.error) : gatewayError(GrpcCode.Unknown, message);
+}
