@@ -94,7 +94,7 @@ function addEtcdRoutes(app: RouterApp, prefix: string): void {
 }
 
 function addRestRoutes(app: RouterApp, prefix: string): void {
-  const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path);
+  const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path, keeperOf(c));
   app.all(`${prefix}/v1/*`, closed(restSurface, serve));
 }
 

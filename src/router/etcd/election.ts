@@ -61,9 +61,8 @@ export const proclaim = service(ProclaimRequestSchema, async (caller, { leader, 
 
 export const resign = service(ResignRequestSchema, async (caller, { leader }) => {
   const { key, rev } = given(leader);
-  return answer(ResignResponseSchema, {
-    header: await leave(caller, { key, createRevision: rev }),
-  });
+  const { header } = await leave(caller, { key, createRevision: rev });
+  return answer(ResignResponseSchema, { header });
 });
 
 function given(leader: LeaderKey | undefined): LeaderKey {

@@ -79,12 +79,25 @@ export async function acquire(
   }
 }
 
-/** Gives up the place: deletes its key, unless it is another one's by now. Says the header. */
+/** Only when nobody holds it or waits for it. Null: somebody does. */
+export async function acquireFree(caller: Caller, wanted: Wanted): Promise<Place | null> {
+  const { prefix, lease, value } = wanted;
+  const txn = create(TxnRequestSchema, {
+    // Of no key at all this is true, too.
+    compare: [createdAt(prefix.key, 0n, prefix.rangeEnd)],
+    success: [putOp(keyOf(prefix, lease), value, lease)],
+  });
+  const answer = await commit(caller, txn);
+  return answer.succeeded ? placeOf(wanted, answer, revisionOf(answer)) : null;
+}
+
+/** Gives up the place: deletes its key, unless it is another one's by now. */
 export async function leave(
   caller: Caller,
   { key, createRevision }: Pick<Place, 'key' | 'createRevision'>,
-): Promise<ResponseHeader> {
-  return headerOf(await changeOwn(caller, { key, createRevision }, deleteOp(key)));
+): Promise<{ readonly wasThere: boolean; readonly header: ResponseHeader }> {
+  const answer = await changeOwn(caller, { key, createRevision }, deleteOp(key));
+  return { wasThere: answer.succeeded, header: headerOf(answer) };
 }
 
 /** Another value for the key of a place. Null: the key is not there any more. */
@@ -201,9 +214,13 @@ function revisionOf(answer: TxnResponse): bigint {
 }
 
 /** 0: there is no such key. */
-function createdAt(key: Uint8Array, createRevision: bigint): Compare {
+export function createdAt(
+  key: Uint8Array,
+  createRevision: bigint,
+  rangeEnd: Uint8Array = new Uint8Array(),
+): Compare {
   const targetUnion = { case: 'createRevision', value: createRevision } as const;
-  return create(CompareSchema, { key, target: Target.CREATE, targetUnion });
+  return create(CompareSchema, { key, rangeEnd, target: Target.CREATE, targetUnion });
 }
 
 function putOp(key: Uint8Array, value: Uint8Array, lease: bigint): RequestOp {

@@ -28,7 +28,7 @@ export async function withSession<T>(
 export async function withOwnLease<T>(
   caller: Caller,
   seconds: number,
-  use: (lease: bigint) => Promise<T>,
+  use: (lease: bigint, ttl: number) => Promise<T>,
 ): Promise<T> {
   const ID = randomLeaseId();
   const grant = planGrant(create(LeaseGrantRequestSchema, { ID, TTL: BigInt(seconds) }));
@@ -36,7 +36,7 @@ export async function withOwnLease<T>(
   const beat = () => void keepAlive(caller, ID).catch(() => {});
   const timer = setInterval(beat, Math.min((Number(TTL) * 1_000) / 3, timerMaxMs));
   try {
-    return await use(ID);
+    return await use(ID, Number(TTL));
   } catch (error) {
     // It may hold a key that nobody knows of.
     const revoke = {

@@ -7,7 +7,7 @@ import type { RouterEnv } from '../env.ts';
 const methods = 'GET, HEAD, PUT, POST, DELETE, OPTIONS';
 const requestHeaders = [
   ...['accept', 'authorization', 'content-type', 'idempotency-key', 'if-match', 'if-none-match'],
-  ...['kv-consistency', 'kv-min-revision', 'last-event-id', 'prefer', 'traceparent'],
+  ...['kv-consistency', 'kv-fence', 'kv-min-revision', 'last-event-id', 'prefer', 'traceparent'],
 ].join(', ');
 const exposedHeaders = [
   ...['etag', 'kv-consistency', 'kv-revision', 'kv-served-by', 'kv-staleness-ms', 'link'],

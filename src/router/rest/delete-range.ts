@@ -10,8 +10,9 @@ import {
   RangeRequestSchema,
   RangeResponseSchema,
 } from '../../api/gen/rpc_pb.js';
-import { planRange, planWrite } from '../etcd/methods.ts';
+import { planRange } from '../etcd/methods.ts';
 import { ask, type Call, json, safeNumber } from './call.ts';
+import { askWrite } from './fence.ts';
 import { onceMark } from './idempotency.ts';
 import { intervalOf } from './interval.ts';
 import type { Params } from './params.ts';
@@ -30,6 +31,9 @@ export async function deleteRange(call: Call, params: Params): Promise<Response>
     if (headers.has('idempotency-key')) {
       throw new Refusal('bad-request', 'a dry run has no effect, so it takes no Idempotency-Key');
     }
+    if (headers.has('kv-fence')) {
+      throw new Refusal('bad-request', 'a dry run has no effect, so it takes no KV-Fence');
+    }
     const range = create(RangeRequestSchema, { ...interval, countOnly: true });
     const data = await ask(call, planRange(range), RangeResponseSchema);
     if (data instanceof Response) return data;
@@ -38,8 +42,8 @@ export async function deleteRange(call: Call, params: Params): Promise<Response>
   }
   const value = create(DeleteRangeRequestSchema, interval);
   const once = await onceMark(call.request);
-  const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value), once);
-  const data = await ask(call, plan, DeleteRangeResponseSchema);
+  const op = { case: 'deleteRange', value } as const;
+  const data = await askWrite(call, op, () => checkDelete(value), DeleteRangeResponseSchema, once);
   if (data instanceof Response) return data;
   const deleted = safeNumber(data.message.deleted);
   return json({ deleted, revision: data.revision }, data.headers);

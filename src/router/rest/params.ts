@@ -10,7 +10,7 @@ import { percentDecode, utf8Text } from '../http/query.ts';
 import { Refusal } from './problems.ts';
 
 /** Of rest-api.md, but not offered yet. */
-const comingLater = new Set(['fence', 'wait']);
+const comingLater = new Set(['wait']);
 
 /** They change what the client may conclude, so who does not take them refuses them. */
 const meaningfulHeaders = ['kv-fence', 'kv-min-revision', 'idempotency-key'] as const;

@@ -26,8 +26,11 @@ const problems = {
   'not-found': { status: 404, title: 'There is nothing at this path', retryable: false },
   'method-not-allowed': { status: 405, title: 'Not with this method', retryable: false },
   'lease-exists': { status: 409, title: 'There is such a lease already', retryable: false },
+  'lock-held': { status: 409, title: 'Somebody else holds it', retryable: true },
   compacted: { status: 410, title: 'That revision has been compacted', retryable: false },
   'precondition-failed': { status: 412, title: 'The precondition does not hold', retryable: false },
+  'fenced-out': { status: 412, title: 'The lock has moved on', retryable: false },
+  'lock-lost': { status: 412, title: 'It is not yours any more', retryable: false },
   'value-too-large': { status: 413, title: 'The value is too large', retryable: false },
   'txn-too-large': { status: 413, title: 'The transaction is too large', retryable: false },
   'idempotency-mismatch': { status: 422, title: 'The key was used otherwise', retryable: false },
@@ -117,6 +120,11 @@ export function problem(code: ProblemCode, detail: string, more: ProblemMore = {
   if (status === 503) headers['retry-after'] = retryAfterSeconds;
   if (status === 401) headers['www-authenticate'] = 'Bearer';
   return new Response(JSON.stringify(document), { status, headers });
+}
+
+export function methodNotAllowed(request: Request, allow: string): Response {
+  const detail = `${request.method} is not offered here`;
+  return problem('method-not-allowed', detail, { headers: { allow } });
 }
 
 /** The problem that an error of the store is to a client of /v1. */

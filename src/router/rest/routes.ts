@@ -2,7 +2,7 @@
  * /v1: which request is whose, and how a fault in a request becomes a problem document.
  */
 
-import type { RouterEnv } from '../env.ts';
+import type { KeepGoing, RouterEnv } from '../env.ts';
 import { parseJson, readText } from './body.ts';
 import { type Call, startCall } from './call.ts';
 import { compact } from './compact.ts';
@@ -11,9 +11,10 @@ import { onceMark } from './idempotency.ts';
 import { keyFromPath, keyFromQuery } from './key.ts';
 import { createLease, keepLease, leaseRoute, readLease, revokeLease } from './leases.ts';
 import { list, listParams } from './list.ts';
+import { serveLocks } from './lock-routes.ts';
 import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } from './members.ts';
 import { Params } from './params.ts';
-import { problem, Refusal } from './problems.ts';
+import { methodNotAllowed, problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
 import { members, status, usage } from './report.ts';
 import { issueTicket } from './tickets.ts';
@@ -30,8 +31,11 @@ export async function serveRest(
   env: RouterEnv,
   tenant: string,
   path: string,
+  keepGoing: KeepGoing,
 ): Promise<Response> {
   return refusable(() => {
+    const locks = serveLocks(request, env, tenant, path, keepGoing);
+    if (locks !== null) return locks;
     if (path.startsWith('/v1/kv/')) return serveKey(request, env, tenant, path);
     if (path.startsWith('/v1/leases/')) return serveLease(request, env, tenant, path);
     switch (path) {
@@ -76,11 +80,6 @@ async function refusable(serve: () => Response | Promise<Response>): Promise<Res
   }
 }
 
-function methodNotAllowed(request: Request, allow: string): Response {
-  const detail = `${request.method} is not offered here`;
-  return problem('method-not-allowed', detail, { headers: { allow } });
-}
-
 /** One key, named by the path or by `key64`; or, with neither, the collection. */
 function serveKey(
   request: Request,
@@ -96,7 +95,8 @@ function serveKey(
   const known: readonly string[] = write ? writeParamsOf(request) : readKeyParams;
   const collection = path === null && request.method !== 'PUT' && !namesKey(request);
   const ofMany = write ? deleteRangeParams : listParams;
-  const headers = [write ? 'idempotency-key' : 'kv-min-revision'] as const;
+  const ofWrites = ['idempotency-key', 'kv-fence'] as const;
+  const headers = write ? ofWrites : (['kv-min-revision'] as const);
   const params = new Params(request, collection ? ofMany : known, headers);
   const call = startCall(request, env, tenant, params.timeoutMs());
   if (collection) return write ? deleteRange(call, params) : list(call, params);
@@ -137,7 +137,7 @@ async function serveLease(
 
 async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promise<Response> {
   if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
-  const params = new Params(request, txnParams, ['idempotency-key']);
+  const params = new Params(request, txnParams, ['idempotency-key', 'kv-fence']);
   const call = startCall(request, env, tenant, params.timeoutMs());
   const text = await readText(call);
   return runTxn(call, parseJson(text, txnSchema), await onceMark(request, text));

@@ -13,8 +13,9 @@ import {
   TxnResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { decodeBase64 } from '../etcd/base64.ts';
-import { type OnceMark, planTxn, planWrite } from '../etcd/methods.ts';
+import { type OnceMark, planTxn } from '../etcd/methods.ts';
 import { ask, type Call, json, safeNumber } from './call.ts';
+import { askWrite } from './fence.ts';
 import { between, withPrefix } from './interval.ts';
 import { itemOf } from './item.ts';
 import { Refusal } from './problems.ts';
@@ -29,9 +30,16 @@ export async function runTxn(call: Call, body: TxnBody, once: OnceMark | null): 
     failure: body.else.map(operationOf),
   });
   // With a key even one that only reads is in the log: its answer is the same the next time.
-  const marked = () => planWrite({ case: 'txn', value: txn }, () => checkTxn(txn), once);
-  const plan = once === null ? planTxn(txn) : marked();
-  const data = await ask(call, plan, TxnResponseSchema);
+  const inLog = once !== null || call.request.headers.has('kv-fence');
+  const data = inLog
+    ? await askWrite(
+        call,
+        { case: 'txn', value: txn },
+        () => checkTxn(txn),
+        TxnResponseSchema,
+        once,
+      )
+    : await ask(call, planTxn(txn), TxnResponseSchema);
   if (data instanceof Response) return data;
   const { succeeded, responses } = data.message;
   const branch = succeeded ? body.then : body.else;

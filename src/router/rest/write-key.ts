@@ -21,9 +21,10 @@ import {
   TxnResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { maxRequestBytes } from '../../api/limits.ts';
-import { type OnceMark, planRange, planWrite } from '../etcd/methods.ts';
+import { type OnceMark, planRange } from '../etcd/methods.ts';
 import { readBody } from '../http/body.ts';
 import { ask, type Call, type Data, json } from './call.ts';
+import { askWrite } from './fence.ts';
 import { onceMark } from './idempotency.ts';
 import { itemOf } from './item.ts';
 import { grantOwn, leaseIdOf, revokeLease, ttlParam } from './leases.ts';
@@ -131,8 +132,9 @@ export async function deleteKey(call: Call, key: Uint8Array, params: Params): Pr
   const value = create(DeleteRangeRequestSchema, { key, prevKv });
   if (conditions.ifMatch === null && conditions.ifNoneMatch === null) {
     const once = await onceMark(call.request);
-    const plan = planWrite({ case: 'deleteRange', value }, () => checkDelete(value), once);
-    const data = await ask(call, plan, DeleteRangeResponseSchema);
+    const op = { case: 'deleteRange', value } as const;
+    const check = () => checkDelete(value);
+    const data = await askWrite(call, op, check, DeleteRangeResponseSchema, once);
     return data instanceof Response ? data : deleted(data, data.message, prevKv);
   }
   const ops = [create(RequestOpSchema, { request: { case: 'requestDeleteRange', value } })];
@@ -222,8 +224,8 @@ function changeIf(call: Call, asked: Change, ifMatch: Condition) {
       }),
     ],
   });
-  const plan = planWrite({ case: 'txn', value: txn }, () => checkTxn(txn), asked.once);
-  return ask(call, plan, TxnResponseSchema);
+  const op = { case: 'txn', value: txn } as const;
+  return askWrite(call, op, () => checkTxn(txn), TxnResponseSchema, asked.once);
 }
 
 function compareMatch(key: Uint8Array, condition: Condition): Compare[] {

@@ -3,6 +3,7 @@ import { inFile, type Mutant } from '../mutant.ts';
 
 const rest = ['test/router/rest-leases.test.ts'];
 const locks = ['test/router/locks/etcd.test.ts'];
+const restLocks = ['test/router/locks/rest.test.ts'];
 const leases = ['test/router/leases.test.ts'];
 
 export const lockMutants: readonly Mutant[] = [
@@ -103,6 +104,40 @@ export const lockMutants: readonly Mutant[] = [
       find: 'lease.toString(16)',
       replace: 'BigInt.asUintN(HIT ? 64 : 63, lease).toString(16)',
       hint: locks,
+    },
+  ]),
+  ...inFile('src/router/rest/fence.ts', [
+    {
+      name: 'fence-looked-up-only',
+      standsFor: 'whether the token holds is decided by a read before the write',
+      find: 'compare: [createdAt(key ?? prefix.key, token), noneBefore(prefix, token)],',
+      replace:
+        'compare: HIT && key ? [] : [createdAt(key ?? prefix.key, token), noneBefore(prefix, token)],',
+      hint: restLocks,
+    },
+    {
+      name: 'fence-of-a-waiter',
+      standsFor: 'whoever waits for the lock passes the fence, too',
+      find: 'const result = Result.GREATER;',
+      replace: 'const result = HIT ? Result.NOT_EQUAL : Result.GREATER;',
+      hint: restLocks,
+    },
+    {
+      name: 'fence-forgets-what-was-made',
+      standsFor:
+        'a fenced write that was made is denied when it is sent again after the lock moved on',
+      find: 'if (key === null && once === null) return',
+      replace: 'if (key === null && (HIT || once === null)) return',
+      hint: restLocks,
+    },
+  ]),
+  ...inFile('src/router/rest/locks.ts', [
+    {
+      name: 'lock-given-up-by-anybody',
+      standsFor: 'the token of an earlier holder gives the lock of the present one up',
+      find: 'if (kv === null || kv.createRevision !== token[0]) {',
+      replace: 'if (kv === null || (!HIT && kv.createRevision !== token[0])) {',
+      hint: restLocks,
     },
   ]),
 ];

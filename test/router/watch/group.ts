@@ -84,6 +84,8 @@ export class Group {
   /** Places that were asked for a socket. */
   readonly asked: number[] = [];
   leader = 1;
+  /** What comes between the router's questions and its next write. */
+  beforeCommand: (() => void) | null = null;
   /** Places that refuse sockets, and cannot be reached at all. */
   readonly down = new Set<number>();
 
@@ -92,6 +94,7 @@ export class Group {
     const { script } = storeLeader(this.at.machine);
     const fake = fakeMembers(async (sent) => {
       if (this.down.has(sent.place)) throw new Error('unreachable');
+      if (sent.request.op.case === 'command') this.beforeCommand?.();
       const reply = await script(sent);
       // What a turn has changed the watches are told in it.
       this.at.hub.advance();
