@@ -12,4 +12,10 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 320665501,
     found: 'a read of a superseded life was measured later than it came (oracle)',
   },
+  {
+    seed: 23175524,
+    found:
+      'what a superseded leader appended and lost was taken for the expiry of a lease (oracle)',
+  },
+  { seed: 23175977, found: 'the storage of a removed member was brought back (oracle)' },
 ];

@@ -1,4 +1,5 @@
 /** Carries out the faults of a plan, and takes back those that last for a while. */
+import type { MemberId } from '../../../src/raft/types.ts';
 import { describeDecision } from './describe.ts';
 import type { Backup } from './disk.ts';
 import { firstClient, type Weather } from './network.ts';
@@ -23,7 +24,11 @@ const calm: Weather = {
 
 export class Faults {
   private readonly simulation: Simulation;
-  private backup: { readonly place: number; readonly copy: Backup } | null = null;
+  private backup: {
+    readonly place: number;
+    readonly copy: Backup;
+    readonly members: readonly MemberId[];
+  } | null = null;
 
   constructor(simulation: Simulation) {
     this.simulation = simulation;
@@ -234,7 +239,8 @@ export class Faults {
 
   private backUp(place: Place): boolean {
     if (place.life) place.flush(place.life);
-    this.backup = { place: place.number, copy: place.disk.backUp() };
+    const members = this.simulation.oracle.livingAt(place.number);
+    this.backup = { place: place.number, copy: place.disk.backUp(), members };
     return true;
   }
 
@@ -247,6 +253,8 @@ export class Faults {
     // What a recovery has left behind nobody brings back.
     if (simulation.groups.isRecovered) return false;
     if (backup?.place !== place.number || backup.copy.tables.length === 0) return false;
+    // With a removed member comes back a vote in configurations that some may not have left.
+    if (backup.members.some((id) => simulation.oracle.isFated(id))) return false;
     if (!this.othersHoldAll(place.number)) return false;
     return this.lose(place.number, () => {
       place.crash('restored', { keeps: true, downMs: 0 });

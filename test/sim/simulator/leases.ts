@@ -47,8 +47,9 @@ export class Leases {
   private readonly asked = new Map<number, bigint[]>();
   private readonly grants = new Map<string, Renewal>();
   private readonly renewals = new Map<bigint, Renewal[]>();
-  private readonly expiries: Expiry[] = [];
-  private readonly seen = new Set<string>();
+  private expiries: Expiry[] = [];
+  /** Of each entry, by its index and term: what stood there last. */
+  private readonly contents = new Map<string, Uint8Array>();
   private nextId = 1n;
 
   constructor(simulation: Simulation) {
@@ -89,12 +90,16 @@ export class Leases {
     return ttl;
   }
 
-  /** These entries stand in some log from now on. */
+  /** These entries stand in some log from now on, unless this life ends before they are durable. */
   appended(entries: readonly Entry[]): void {
     for (const { index, term, payload } of entries) {
+      if (payload.type !== 'data') continue;
       const name = `${index}/${term}`;
-      if (payload.type !== 'data' || this.seen.has(name)) continue;
-      this.seen.add(name);
+      const known = this.contents.get(name);
+      if (known && Buffer.compare(known, payload.data) === 0) continue;
+      this.contents.set(name, payload.data);
+      // A crash took what stood there, and the leader that resumed has written something else.
+      if (known) this.forget(index, term);
       for (const bytes of decodeBatch(payload.data).commands) {
         const { op } = fromBinary(CommandSchema, bytes);
         const moment = this.now();
@@ -105,6 +110,12 @@ export class Leases {
           this.expiries.push({ ...op.value, ...moment, index, term });
       }
     }
+  }
+
+  private forget(index: number, term: number): void {
+    this.expiries = this.expiries.filter((at) => at.index !== index || at.term !== term);
+    for (const name of this.grants.keys())
+      if (name.endsWith(`/${index}/${term}`)) this.grants.delete(name);
   }
 
   private now(): Moment {

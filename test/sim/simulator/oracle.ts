@@ -113,6 +113,16 @@ export class Oracle implements Watcher {
     return shadow !== undefined && (shadow.fate !== null || shadow.isUnreliable);
   }
 
+  /** Members at this place that are none of removed, lost, wiped and recovered. */
+  livingAt(place: number): MemberId[] {
+    const living = [...this.shadows.values()].filter(({ fate }) => fate === null);
+    return living.map(({ id }) => id).filter((id) => placeOf(id) === place);
+  }
+
+  isFated(id: MemberId): boolean {
+    return this.shadows.get(id)?.fate != null;
+  }
+
   get isAnyRestored(): boolean {
     return [...this.shadows.values()].some(({ isUnreliable }) => isUnreliable);
   }

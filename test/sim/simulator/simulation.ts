@@ -71,7 +71,8 @@ export class Simulation {
     this.faults = new Faults(this);
     watchCores({
       took: (core, effects) => {
-        this.leases.appended(effects.append);
+        // What a superseded life appends it can neither store nor send.
+        if (!this.current?.superseded) this.leases.appended(effects.append);
         this.groups.took(core, effects);
       },
       steps: (core, message) => this.groups.steps(core, message),
