@@ -323,6 +323,19 @@ describe('rule 13: a leader that went back in time stops', () => {
     expect(group.logOf('A')).toContain('1:committed');
   });
 
+  it('when a member outside that quorum holds what it forgot, however much it has written since', () => {
+    const group = groupLedBy('A');
+    group.propose('A', 'lost');
+    group.pass(1_000);
+    const { boot } = group.storage('A');
+    const sent = { prevIndex: 1, prevTerm: 1, entries: entries(2, 1, 1), barrier: 1 };
+    group.storage('A').wentBack = true;
+    group.step(append({ from: 'A', to: 'C', term: 1, boot: boot + 1 }, sent));
+    expect(group.logOf('C')).toBe('1: 1:lost');
+    const [reply] = group.withhold();
+    expect(reply).toMatchObject({ from: 'C', ok: false, leaderLostEntries: true });
+  });
+
   it('when a reply shows an entry of its own term beyond its last', () => {
     const group = groupLedBy('A');
     group.propose('A');
