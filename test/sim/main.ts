@@ -3,6 +3,7 @@
  *
  *   npm run sim -- --seeds 1000                seeds from a random base, which is printed
  *   npm run sim -- --seeds 1000 --first 1      seeds 1 to 1000
+ *   npm run sim -- --seeds 100 --twice         each also in the opposite order, and it goes alike
  *   npm run sim -- --regressions               the seeds that failed once
  *   npm run sim -- --seed 17 [--trace]         one seed, with what happened in it
  *   npm run sim -- --seed 17 --shrink          the same, made small first if it fails
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
     first: { type: 'string' },
     seed: { type: 'string' },
     workers: { type: 'string', default: '2' },
+    twice: { type: 'boolean', default: false },
     regressions: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
@@ -57,9 +59,9 @@ function decisionsOf({ decisions }: Plan): string {
     .join('\n');
 }
 
-function show({ seed, trace, violation }: Outcome): void {
+function show({ seed, trace, violation, fingerprint }: Outcome): void {
   for (const line of trace) console.log(line);
-  console.log(violation ? `seed ${seed}: ${violation}` : `seed ${seed}: no violation`);
+  console.log(`seed ${seed} (${fingerprint}): ${violation ?? 'no violation'}`);
   if (violation) process.exitCode = 1;
 }
 
@@ -100,9 +102,10 @@ function inWorkers(first: number, count: number, take: (result: Result) => void)
     Array.from({ length: step }, async (_, at) => {
       let left = Math.ceil((count - at) / step);
       for (let seed = first + at; left > 0; seed += seedsPerWorker * step) {
-        const share = { first: seed, count: Math.min(left, seedsPerWorker), step };
+        const size = Math.min(left, seedsPerWorker);
+        const share = { first: seed, count: size, step, isTwice: options.twice };
         await inWorker(share, take);
-        left -= share.count;
+        left -= size;
       }
     }),
   );

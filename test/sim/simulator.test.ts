@@ -4,6 +4,7 @@ import { RaftCore } from '../../src/raft/core.ts';
 import { makePlan } from './simulator/plan.ts';
 import { inMacrotask, type Outcome, runPlan, runSeed } from './simulator/run.ts';
 import { shrink } from './simulator/shrink.ts';
+import { Simulation } from './simulator/simulation.ts';
 
 // The simulator puts this process on its own clock; the runner needs the real one afterwards.
 const real = { setTimeout, clearTimeout, dateNow: Date.now, random: Math.random };
@@ -35,7 +36,27 @@ describe('a seed', () => {
     const [once, again] = await onItsClock(() => [1, 2].map(() => runPlan(makePlan(11), true)));
     expect(once?.trace.length).toBeGreaterThan(500);
     expect(again?.trace).toEqual(once?.trace);
+    expect(again?.fingerprint).toBe(once?.fingerprint);
   });
+
+  it('has another fingerprint when anything in it is different', async () => {
+    const plan = makePlan(11);
+    const [whole, part] = await onItsClock(() =>
+      [plan, { ...plan, decisions: plan.decisions.slice(1) }].map((one) => runPlan(one)),
+    );
+    expect(part?.fingerprint).not.toBe(whole?.fingerprint);
+  });
+
+  // What is cut off leaves its requests waiting, as one does that fails.
+  it('does not depend on the seeds before it, be they cut off in the middle', async () => {
+    const run = () => [1, 6].map((seed) => runSeed(seed).fingerprint);
+    const alone = await onItsClock(run);
+    const after = await onItsClock(() => {
+      for (const seed of [21, 22, 23]) cutOff(seed, 25_000);
+      return run();
+    });
+    expect(after).toEqual(alone);
+  }, 120_000);
 
   it('holds at least 300 operations and 30 faults', () => {
     const others = ['op', 'change', 'transfer'];
@@ -72,6 +93,13 @@ describe('a bug', () => {
     }
   }, 120_000);
 });
+
+function cutOff(seed: number, afterMs: number): void {
+  const simulation = new Simulation(makePlan(seed), null);
+  simulation.world.schedule(afterMs, () => simulation.fail('cut off'));
+  simulation.disturb();
+  simulation.close();
+}
 
 function firstFailure(seedsMax: number): {
   plan: ReturnType<typeof makePlan>;

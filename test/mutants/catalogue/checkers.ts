@@ -424,6 +424,16 @@ const replayMutants = inChecker('replay.ts', revisions, [
   },
 ]);
 
+const isolateMutants = inFile('test/support/isolate.ts', [
+  {
+    name: 'isolate-still-waits',
+    standsFor: 'requests that an earlier seed left waiting have a say in the next one',
+    find: '  forgetWaiting();',
+    replace: '  HIT;\n  void forgetWaiting;',
+    hint: ['test/sim/simulator.test.ts'],
+  },
+]);
+
 export const checkerMutants: readonly Mutant[] = [
   ...searchMutants,
   ...registerMutants,
@@ -431,4 +441,5 @@ export const checkerMutants: readonly Mutant[] = [
   ...orderMutants,
   ...writerMutants,
   ...replayMutants,
+  ...isolateMutants,
 ];

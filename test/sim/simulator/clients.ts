@@ -11,7 +11,7 @@ import type { RouterEnv } from '../../../src/router/env.ts';
 import { startDeadline } from '../../../src/router/http/deadline.ts';
 import { askGroup } from '../../../src/router/members/ask.ts';
 import type { AskKind, MemberOp } from '../../../src/router/members/call.ts';
-import { forgetAll, remember } from '../../../src/router/members/hints.ts';
+import { remember } from '../../../src/router/members/hints.ts';
 import {
   type Call,
   get,
@@ -26,8 +26,6 @@ import { Random } from '../../support/random.ts';
 import type { ClientOp, LeaseOp } from './plan.ts';
 import { compactionAt, outcomeOf, requestOf } from './requests.ts';
 import type { Simulation } from './simulation.ts';
-
-export { forgetAll as forgetHints };
 
 /** What came of a request: its response; nothing, for certain; or nobody knows. */
 export type Outcome = Uint8Array | 'failed' | 'unknown';

@@ -12,6 +12,8 @@ export interface Outcome {
   /** How often each thing happened. */
   readonly counts: ReadonlyMap<string, number>;
   readonly trace: readonly string[];
+  /** Of all that happened: the same whenever the seed is run. */
+  readonly fingerprint: string;
 }
 
 let running: Simulation | null = null;
@@ -39,7 +41,7 @@ export function runPlan(plan: Plan, traced = false): Outcome {
     simulation.close();
     running = null;
   }
-  const { counts, groups, violation } = simulation;
+  const { counts, fingerprint, groups, violation } = simulation;
   const total = (what: 'elections' | 'removals' | 'losses' | 'snapshotsInstalled') =>
     groups.all().reduce((sum, oracle) => sum + oracle[what], 0);
   counts.set('events', simulation.events);
@@ -47,7 +49,14 @@ export function runPlan(plan: Plan, traced = false): Outcome {
   counts.set('members removed', total('removals'));
   counts.set('members lost', total('losses'));
   counts.set('snapshots installed', total('snapshotsInstalled'));
-  return { seed: plan.shape.seed, violation, counts, trace: lines };
+  fingerprint.add(JSON.stringify([violation, ...counts]));
+  return {
+    seed: plan.shape.seed,
+    violation,
+    counts,
+    trace: lines,
+    fingerprint: String(fingerprint),
+  };
 }
 
 /** Reactions of promises can be run to their end only where none is running. */

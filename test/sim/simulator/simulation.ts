@@ -6,12 +6,14 @@
  */
 import type { CodeVersion, MemberPath } from '../../../src/node-do/platform.ts';
 import { History } from '../../support/history/history.ts';
+import { beginIsolate } from '../../support/isolate.ts';
 import { runOnClockOf } from '../virtual-clock.ts';
 import { World } from '../world.ts';
 import { Admin } from './admin.ts';
-import { Client, forgetHints } from './clients.ts';
+import { Client } from './clients.ts';
 import { describeCall } from './describe.ts';
 import { Faults } from './faults.ts';
+import { Fingerprint } from './fingerprint.ts';
 import { Groups } from './groups.ts';
 import { Leases } from './leases.ts';
 import { firstClient, Network } from './network.ts';
@@ -39,6 +41,7 @@ export class Simulation {
   readonly clients: readonly Client[];
   readonly admin: Admin;
   readonly counts = new Map<string, number>();
+  readonly fingerprint = new Fingerprint();
   /** Superseded lives that have not noticed yet. */
   readonly zombies = new Set<Life>();
   lateAlarmsMs = 0;
@@ -59,7 +62,7 @@ export class Simulation {
     this.world = new World(plan.shape.seed);
     this.begunAt = this.world.now;
     runOnClockOf(this.world);
-    forgetHints();
+    beginIsolate();
     this.network = new Network(plan.shape, (what) => this.count(what));
     this.groups = new Groups(() => this.current);
     this.recovery = new Recovery(this);
@@ -161,6 +164,7 @@ export class Simulation {
   pass(ms: number, done: () => boolean = () => false): boolean {
     const ends = () => {
       this.events += 1;
+      this.fingerprint.addNumbers(this.world.now);
       if (this.events > eventsMax) this.fail(`the system spins: ${eventsMax} events`);
       return this.violation !== null || done();
     };
@@ -246,6 +250,8 @@ export class Simulation {
 
   private send(from: number, to: number, path: MemberPath, body: Uint8Array, ends: Ends): void {
     const { latencyMs, repeatedAfterMs } = this.network.fate(from, to, false);
+    this.fingerprint.addNumbers(from, to, latencyMs, repeatedAfterMs);
+    this.fingerprint.add(body);
     this.trace(() => describeCall(from, to, path, body, latencyMs));
     if (latencyMs === null) return;
     const refusal = this.network.refusing.get(to);
