@@ -53,6 +53,25 @@ describe('birth', () => {
     },
   );
 
+  it('a founder that is wiped before anybody has heard of the birth founds the group anew', async () => {
+    const cluster = new Cluster();
+    cluster.drop = ({ path }) => path === 'peer';
+    const first = await cluster.world.settle(cluster.ask(1, putOp('a', '1')));
+    expect(first.outcome.case).not.toBe('response');
+    expect(cluster.status(1).born).toBe(true);
+    cluster.wipe(1);
+    cluster.drop = () => false;
+    // Only place 1 can: without it there is no group, and nobody to be suspected.
+    for (const place of [2, 3]) {
+      const asked = cluster.ask(place, putOp('a', '2'), { suspectTerm: 0n });
+      const { outcome } = await cluster.world.settle(asked);
+      expect(outcome.value).toMatchObject({ reason: Redirect_Reason.NOT_BORN, places: [] });
+    }
+    expect(await put(cluster, 1, 'a', '2')).toBe(2);
+    await cluster.world.pass(1_000);
+    for (const place of [1, 2, 3]) expect(cluster.status(place).revision).toBe(2);
+  });
+
   it('a silent founding place forbids birth, whatever the size', async () => {
     const cluster = new Cluster({ size: 1 });
     cluster.drop = ({ to, path }) => path === 'birth' && to === 5;

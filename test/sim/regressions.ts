@@ -7,6 +7,14 @@
 export const regressions: readonly { readonly seed: number; readonly found: string }[] = [
   { seed: 2, found: 'a batch that the core had no room for was offered again without a pause' },
   { seed: 11, found: 'an answer in a protocol that this code does not know was listened to' },
+  {
+    seed: 974,
+    found: 'a change without an answer came after the heal, and needed who stayed down (oracle)',
+  },
+  {
+    seed: 4810,
+    found: 'the founder stayed down, and had told nobody that the group was born (oracle)',
+  },
   { seed: 5152, found: 'a withheld write got the answer of the entry that took its place' },
   {
     seed: 320665501,

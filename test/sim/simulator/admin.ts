@@ -1,15 +1,17 @@
 /** Whoever changes the group's members and leader: sensible steps from where the group stands. */
 
-import { placeOf } from '../../../src/node-do/identity.ts';
-import type { Configuration } from '../../../src/raft/configuration.ts';
+import { memberId, placeOf } from '../../../src/node-do/identity.ts';
+import { allMembers, type Configuration } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
 import type { MemberOp } from '../../../src/router/members/call.ts';
-import { Client } from './clients.ts';
+import { Client, type Outcome } from './clients.ts';
 import { type Admin as AdminDecision, type ChangeKind, placesMax } from './plan.ts';
 import type { Simulation } from './simulation.ts';
 
 const changeTimeoutMs = 5_000;
 const adminNumber = 90;
+/** Whoever asked has heard nothing: it is on its way, or waits somewhere, for no longer than this. */
+const doubtMs = 60_000;
 /** Fewer would be no group worth simulating, more cost time. */
 const votersMax = 5;
 
@@ -22,6 +24,8 @@ export class Admin {
   private readonly simulation: Simulation;
   private readonly client: Client;
   private underWay = 0;
+  /** Asked for, and neither done nor refused. */
+  private readonly inDoubt = new Set<Wanted & { untilMs: number }>();
 
   constructor(simulation: Simulation) {
     this.simulation = simulation;
@@ -47,17 +51,41 @@ export class Admin {
     this.client.know(places);
   }
 
-  change(kind: string, { voters, learners }: Wanted): Promise<boolean> {
+  async change(kind: string, { voters, learners }: Wanted): Promise<boolean> {
     const value = {
       $typeName: 'quorate.v1.ChangeMembership' as const,
       stepwise: kind.startsWith('grow'),
       voters: [...voters],
       learners: [...learners],
     };
-    return this.do(`change ${kind}`, { case: 'changeMembership', value });
+    const doubt = { voters, learners, untilMs: Number.POSITIVE_INFINITY };
+    this.inDoubt.add(doubt);
+    const outcome = await this.do(`change ${kind}`, { case: 'changeMembership', value });
+    if (outcome === 'unknown') doubt.untilMs = this.simulation.nowMs + doubtMs;
+    else this.inDoubt.delete(doubt);
+    return typeof outcome !== 'string';
   }
 
-  private async do(what: string, op: MemberOp): Promise<boolean> {
+  /** What the group may still become by changes of which nobody knows what came of them. */
+  pending(): Configuration[] {
+    const { nowMs } = this.simulation;
+    return [...this.inDoubt]
+      .filter(({ untilMs }) => nowMs < untilMs)
+      .map(({ voters }) => ({
+        voters: voters.map((place) => this.memberAt(place)),
+        outgoing: [],
+        learners: [],
+      }));
+  }
+
+  /** The member that lives there, or a newcomer of whom nothing is known yet. */
+  private memberAt(place: number): MemberId {
+    const { newestCommitted } = this.simulation.oracle;
+    const known = newestCommitted && allMembers(newestCommitted.configuration);
+    return known?.find((id) => placeOf(id) === place) ?? memberId(place, 'new');
+  }
+
+  private async do(what: string, op: MemberOp): Promise<Outcome> {
     const { simulation } = this;
     this.underWay += 1;
     simulation.trace(() => `*** ${what} ${JSON.stringify(op.value)}`);
@@ -66,7 +94,7 @@ export class Admin {
     const done = typeof outcome !== 'string';
     simulation.trace(() => `*** ${what}: ${done ? 'done' : outcome}`);
     simulation.count(`${what}: ${done ? 'done' : outcome}`);
-    return done;
+    return outcome;
   }
 
   private wanted(kind: ChangeKind, dice: number): Wanted | null {

@@ -229,10 +229,9 @@ export class Faults {
 
   /** Only while every configuration keeps a majority that has its storage. */
   private lose(number: number, how: (place: Place) => void): boolean {
-    const { oracle } = this.simulation;
     const place = this.simulation.place(number);
     const hits = (id: string) => id.startsWith(`${number}.`);
-    if (!oracle.hasQuorumWithout(hits)) return false;
+    if (!this.simulation.hasQuorumWithout(hits)) return false;
     how(place);
     return true;
   }
@@ -273,7 +272,7 @@ export class Faults {
     const { oracle } = simulation;
     const newestTerm = Math.max(...[...oracle.shadows.values()].map(({ term }) => term));
     if (newestTerm > core.term) return false;
-    return oracle.hasQuorumWithout(
+    return simulation.hasQuorumWithout(
       (id) =>
         id.startsWith(`${number}.`) ||
         !(oracle.shadows.get(id)?.holds(core.lastIndex, core.term) ?? false),

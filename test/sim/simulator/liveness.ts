@@ -144,7 +144,7 @@ function refusesRecovery(simulation: Simulation): boolean {
 
 /** Returns the places that stay down. */
 function healQuorum(simulation: Simulation): Set<number> {
-  const { network, oracle, plan, zombies } = simulation;
+  const { network, plan, zombies } = simulation;
   const random = new Random(plan.shape.seed * 17);
   network.mendAll();
   simulation.lateAlarmsMs = 0;
@@ -156,8 +156,8 @@ function healQuorum(simulation: Simulation): Set<number> {
     for (let place = 1; place <= placesMax; place += 1) {
       if (random.next() < 0.4) continue;
       down.add(place);
-      // Before anybody is born the first place has to be there, and all that it asks.
-      if (oracle.shadows.size === 0 || !oracle.hasQuorumWithout(isDown)) down.delete(place);
+      if (!isGroupKnown(simulation, isDown) || !simulation.hasQuorumWithout(isDown))
+        down.delete(place);
     }
   for (let number = 1; number <= placesMax; number += 1) {
     const place = simulation.place(number);
@@ -173,6 +173,17 @@ function healQuorum(simulation: Simulation): Set<number> {
   }
   upgrade(simulation);
   return down;
+}
+
+/**
+ * Whether somebody is there who knows that the group was born: the others adopt it from a member. Else
+ * the first place has to be there, which may have told nobody yet, and all that it asks.
+ */
+function isGroupKnown(simulation: Simulation, isDown: (id: MemberId) => boolean): boolean {
+  const { oracle } = simulation;
+  return [...oracle.shadows.keys()].some(
+    (id) => !isDown(id) && !oracle.isGone(id) && simulation.place(placeOf(id)).disk.knowsGroup,
+  );
 }
 
 /** Whoever is to serve can apply what is in any log: the newest code that was ever deployed. */

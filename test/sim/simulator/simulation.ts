@@ -5,6 +5,7 @@
  * reactions run, then the oracle looks. So a run must be started from a macrotask (see inMacrotask).
  */
 import type { CodeVersion, MemberPath } from '../../../src/node-do/platform.ts';
+import type { MemberId } from '../../../src/raft/types.ts';
 import { History } from '../../support/history/history.ts';
 import { beginIsolate } from '../../support/isolate.ts';
 import { runOnClockOf } from '../virtual-clock.ts';
@@ -91,6 +92,11 @@ export class Simulation {
   /** Since the seed began. */
   get nowMs(): number {
     return this.world.now - this.begunAt;
+  }
+
+  /** Whether every configuration that is in force or may be soon keeps a majority without those. */
+  hasQuorumWithout(isOut: (id: MemberId) => boolean): boolean {
+    return this.oracle.hasQuorumWithout(isOut, this.admin.pending());
   }
 
   get violation(): string | null {
