@@ -75,6 +75,8 @@ export class Alarms {
     this.at = null;
     if (keepAlive) this.keepAliveAt = null;
     this.repairTried ||= repair;
+    // Its clock was set ahead, say: what is past would ring at once, for as long as this life asks.
+    if (isPast(this.asksAgainAt, now)) this.asksAgainAt = now + watchAgainMs;
     const watch = watchAt > 0 && watchAt <= now && this.asksAgainAt === null;
     return { repair, keepAlive, watch };
   }

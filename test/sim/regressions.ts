@@ -7,6 +7,7 @@
 export const regressions: readonly { readonly seed: number; readonly found: string }[] = [
   { seed: 2, found: 'a batch that the core had no room for was offered again without a pause' },
   { seed: 11, found: 'an answer in a protocol that this code does not know was listened to' },
+  { seed: 219, found: 'a watchdog whose clock was set ahead while it asked rang for ever' },
   {
     seed: 974,
     found: 'a change without an answer came after the heal, and needed who stayed down (oracle)',

@@ -193,6 +193,14 @@ export const deadlineMutants: readonly Mutant[] = [
       replace: 'if (HIT) this.change({ watchAt: 0 });',
     },
     {
+      name: 'question-rings-for-ever',
+      standsFor:
+        'a watchdog whose clock was set ahead while it asked is rung until it has an answer',
+      find: 'if (isPast(this.asksAgainAt, now)) this.asksAgainAt =',
+      replace: 'if (!HIT && isPast(this.asksAgainAt, now)) this.asksAgainAt =',
+      hint,
+    },
+    {
       name: 'alarm-of-question-stays',
       standsFor: 'the alarm that stood in for an answer rings for nothing',
       rule: 14,
