@@ -189,7 +189,7 @@ describe('rule 14: watchdogs converge', () => {
     await cluster.world.pass(1_000);
     cluster.drop = ({ path }) => path === 'peer';
     expect(await ringsWithin(cluster, 2, 12 * 3_600_000)).toBeLessThan(12 + 15);
-  });
+  }, 60_000);
 
   it('a handler that could not ask asks again', async () => {
     const cluster = await born();
