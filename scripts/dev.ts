@@ -5,6 +5,7 @@
  *   PORT      8787
  *   DATA_DIR  .wrangler/state
  *   MEMBERS   3                members of a group that is created: 1, 3 or 5
+ *   CORS_ORIGINS               origins whose pages may use /v1, separated by commas; *: all
  *
  * Works without a network: everything in wrangler that would ask for one is turned off. Ends
  * wrangler and its workerd on SIGINT and SIGTERM.
@@ -32,7 +33,12 @@ const wranglerEnvironment = {
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
 };
 
-const variables = { OPEN_DEFAULT: 'true', OPEN_TENANTS: 'true', MEMBERS: members };
+const variables = {
+  OPEN_DEFAULT: 'true',
+  OPEN_TENANTS: 'true',
+  MEMBERS: members,
+  CORS_ORIGINS: process.env.CORS_ORIGINS ?? '',
+};
 
 const wrangler = spawn(
   process.execPath,
