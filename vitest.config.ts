@@ -14,6 +14,7 @@ const unitFolders = [
   'architecture',
   'bench',
   'conformance',
+  'examples',
   'explore',
   'kv',
   'mutants',
@@ -63,7 +64,8 @@ export default defineConfig({
           environment: 'node',
           include: ['test/e2e/**/*.test.ts'],
           fileParallelism: false,
-          execArgv: ['--disable-warning=ExperimentalWarning'], // node:sqlite, and type stripping
+          // The warnings are of node:sqlite, and of type stripping; EventSource is what a browser has.
+          execArgv: ['--disable-warning=ExperimentalWarning', '--experimental-eventsource'],
           testTimeout: 180_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 2 },

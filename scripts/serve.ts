@@ -16,6 +16,7 @@
  * Prints one line with the URL once it answers. Ends on SIGTERM and SIGINT with status 0, after
  * workerd has ended; with another status when it cannot start or workerd ends by itself.
  */
+import { stopRequest } from './serving/stop-request.ts';
 import { type ServiceSettings, startService } from './serving/workerd-process.ts';
 
 function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
@@ -64,23 +65,8 @@ function flag(name: string, value: string | undefined, fallback: boolean): boole
   return value === 'true';
 }
 
-const parentPollMs = 200;
-
-/** Resolves on a signal, and when the npm that runs us is killed without a chance to pass one on. */
-function stopRequest(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-      process.on(signal, () => resolve());
-    if (process.env.npm_lifecycle_event !== 'serve') return;
-    const npm = process.ppid;
-    setInterval(() => {
-      if (process.ppid !== npm) resolve();
-    }, parentPollMs).unref();
-  });
-}
-
 async function main(): Promise<number> {
-  const stopRequested = stopRequest();
+  const stopRequested = stopRequest('serve');
   const service = await startService(settingsFromEnvironment(process.env));
   console.log(`Quorate is listening on ${service.url}`);
   const event = await Promise.race([stopRequested, service.ended]);

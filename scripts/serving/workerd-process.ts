@@ -26,6 +26,8 @@ const stopGraceMs = 3_000;
 export interface ServiceSettings extends Omit<WorkerSettings, 'objectsDirectory' | 'hasApiToken'> {
   readonly dataDirectory: string;
   readonly apiToken: string | undefined;
+  /** Ctrl-C in a terminal then does not reach workerd but through whoever started it. */
+  readonly ownGroup?: boolean;
   /** Where workerd's own output goes: the terminal, or a file. */
   readonly log: 'inherit' | { readonly file: string };
 }
@@ -104,6 +106,7 @@ async function spawnWorkerd(settings: ServiceSettings, dataDirectory: string) {
     ],
     {
       stdio: ['ignore', log === 'inherit' ? process.stderr.fd : log, log, 'pipe'],
+      detached: settings.ownGroup === true,
       env: hasApiToken ? { ...process.env, API_TOKEN: settings.apiToken } : process.env,
     },
   );
