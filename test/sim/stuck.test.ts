@@ -64,6 +64,17 @@ describe('a group whose leader is lost', () => {
     expect(await servedWithin(cluster, 2)).toBeLessThanOrEqual(roundsMs);
   });
 
+  it('elects another when its storage was wiped, be the place down or back with nothing', async () => {
+    for (const isBack of [false, true])
+      for (const place of [2, 3]) {
+        const cluster = await born();
+        cluster.wipe(1);
+        if (!isBack) cluster.refuse = ({ to }) => to === 1;
+        expect(await servedWithin(cluster, place)).toBeLessThanOrEqual(2 * replacedMs);
+        expect(terms(cluster, 2, 3)).toEqual([2, 2]);
+      }
+  });
+
   it('elects one leader for two suspects at once', async () => {
     const cluster = await born();
     isolate(cluster, 1);
