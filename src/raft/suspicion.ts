@@ -189,12 +189,13 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
 /**
  * The log names this member behind what the reply knows of: it may have been added again since. Not
  * by an entry of an older term than the committed one before it: that one no leader has any more.
+ * What is compacted away was committed, whatever its term.
  */
 function isNamedAfter({ configurations, self, log }: State, reply: ReadReply): boolean {
   return configurations.some(
     (one) =>
       one.index > reply.index &&
-      (log.term(one.index) ?? 0) >= reply.indexTerm &&
+      (log.term(one.index) ?? Number.POSITIVE_INFINITY) >= reply.indexTerm &&
       isMember(one.configuration, self),
   );
 }

@@ -110,6 +110,24 @@ describe('a removed member that missed it', () => {
     expect(group.storage('C').fate).toBe(null);
   });
 
+  it('is not removed by a late answer when the entry that names it is compacted away', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.change('A', 'AB');
+    group.pass(60_000);
+    group.heal();
+    group.suspect('C');
+    group.settle(({ type }) => type !== 'readReply');
+    const late = group.withhold();
+    group.change('A', 'AB', 'C');
+    group.pass(1_000);
+    group.propose('A', 'more');
+    group.pass(1_000);
+    expect(group.compact('C', group.storage('C').applied)).toBe(true);
+    group.step(...late);
+    expect(group.storage('C').fate).toBe(null);
+  });
+
   it('finds the leader through the refusal of its votes, whoever refuses first', () => {
     const group = groupLedBy('A');
     group.change('A', 'AB');

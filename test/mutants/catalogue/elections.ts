@@ -141,6 +141,13 @@ export const electionMutants: readonly Mutant[] = [
       replace: 'if (message.removed && HIT) state.removed = true;',
     },
     {
+      name: 'removed-though-compacted',
+      standsFor: 'a late answer removes a member whose addition is compacted away',
+      find: '(log.term(one.index) ?? Number.POSITIVE_INFINITY) >= reply.indexTerm &&',
+      replace: '(log.term(one.index) ?? (HIT ? 0 : 1)) >= reply.indexTerm &&',
+      hint: tests('stuck'),
+    },
+    {
       name: 'refuser-not-asked',
       standsFor: 'a member that was removed for long never finds the leader that refuses it',
       find: '  suspicion.hintsFollowed += 1;\n  startCheck(state, refuser, false);',
