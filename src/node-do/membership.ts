@@ -24,13 +24,12 @@ const askAgainMs = 250;
 
 export type ChangeOutcome = 'done' | 'notLeader' | 'unknown' | EtcdErrorName;
 
-const refusals: Record<MembershipRefusal, ChangeOutcome> = {
+const refusals: Record<Exclude<MembershipRefusal, 'noChange'>, ChangeOutcome> = {
   notLeader: 'notLeader',
   notReady: 'Unhealthy',
   changeUnderWay: 'Unhealthy',
   transferUnderWay: 'Unhealthy',
   invalid: 'BadMembership',
-  noChange: 'done',
   notLearner: 'LearnerNotReady',
   learnerBehind: 'LearnerNotReady',
   cannotApply: 'LearnerNotReady',
@@ -82,12 +81,35 @@ export class Membership {
     // A leader that was asleep until now has to hear of a quorum before it changes anything.
     if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline)))
       result = await ask();
-    if (!result.ok) return refusals[result.reason];
+    if (!result.ok) {
+      const { reason } = result;
+      return reason === 'noChange' ? this.whileLeading(deadline) : refusals[reason];
+    }
     const { index, term } = result;
     const isOver = () => this.isSettledAfter(index) || group.core.term !== term;
     await group.until(isOver, deadline);
     const isDone = this.isSettledAfter(index) && isTarget(group.core.configuration, target);
     return isDone ? 'done' : 'unknown';
+  }
+
+  /**
+   * There is nothing to do, as far as this leader knows: 'done' if a quorum confirms that it is one. Others
+   * may have replaced it, and changed the members since.
+   */
+  private async whileLeading(deadline: number): Promise<ChangeOutcome> {
+    const { core } = this.group;
+    const { term } = core;
+    const outcome = await this.group.readPoint(deadline);
+    switch (outcome) {
+      case 'ready':
+        return core.role === 'leader' && core.term === term ? 'done' : 'notLeader';
+      case 'timeout':
+        return 'Timeout';
+      case 'overloaded':
+        return 'TooManyRequests';
+      case 'notLeader':
+        return 'notLeader';
+    }
   }
 
   private async pause(): Promise<void> {
@@ -106,7 +128,7 @@ export class Membership {
     if (!to) return 'BadLeaderTransferee';
     const result = await group.ask((core, now) => core.transferLeader(to, now));
     if (result !== 'ok') return transferRefusals[result];
-    if (to === group.self) return 'done';
+    if (to === group.self) return this.whileLeading(deadline);
     const { core } = group;
     const isOver = () => core.leader === to || !core.isTransferring;
     await group.until(isOver, deadline);

@@ -108,6 +108,29 @@ describe('a group', () => {
   });
 });
 
+describe('a leader that others have replaced', () => {
+  async function replaced(): Promise<Cluster> {
+    const cluster = await born();
+    cluster.drop = ({ from, to }) => from !== 0 && (from === 1 || to === 1);
+    await persist(cluster, putOp('a', '2'), [2, 3]);
+    const leader = [2, 3].find((place) => cluster.status(place).role === 'leader') ?? 0;
+    expect(await change(cluster, leader, [1, 2, 3], [4])).toMatchObject({ case: 'response' });
+    expect(cluster.status(1)).toMatchObject({ role: 'leader', learners: [] });
+    return cluster;
+  }
+
+  it('says of no change that it is done already', async () => {
+    const cluster = await replaced();
+    expect(await change(cluster, 1, [1, 2, 3])).not.toMatchObject({ case: 'response' });
+  });
+
+  it('does not say that it leads when it is asked to keep the lead', async () => {
+    const cluster = await replaced();
+    const asked = cluster.ask(1, { case: 'transferLeader', value: 1 }, { timeoutMs: 10_000 });
+    expect((await cluster.world.settle(asked)).outcome.case).not.toBe('response');
+  });
+});
+
 describe('a removed place', () => {
   it('keeps a tombstone and nothing else, forbids a second birth, and can be added again', async () => {
     const cluster = await born();

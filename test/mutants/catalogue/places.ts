@@ -115,6 +115,20 @@ export const placeMutants: readonly Mutant[] = [
       hint: sim('membership'),
     },
     {
+      name: 'done-by-the-deposed',
+      standsFor: 'a deposed leader says of what the others have changed since that it is as wanted',
+      find: "return reason === 'noChange' ? this.whileLeading(deadline) : refusals[reason];",
+      replace: "return reason === 'noChange' && HIT ? 'done' : refusals[reason as 'notReady'];",
+      hint: sim('membership'),
+    },
+    {
+      name: 'led-by-the-deposed',
+      standsFor: 'a deposed leader that is asked to keep the lead says that it does',
+      find: 'if (to === group.self) return this.whileLeading(deadline);',
+      replace: "if (to === group.self && HIT) return 'done';",
+      hint: sim('membership'),
+    },
+    {
       name: 'other-groups-member-added',
       standsFor: 'a place of another group is added',
       find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
