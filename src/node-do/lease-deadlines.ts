@@ -15,6 +15,9 @@ export interface Deadline {
   readonly at: number;
 }
 
+/** Places in the heap that may belong to leases which are gone. */
+const sparePlaces = 64;
+
 interface Waiting extends Deadline {
   at: number;
   /** Its place in the heap: at most `at`. */
@@ -23,7 +26,8 @@ interface Waiting extends Deadline {
 
 export class LeaseDeadlines {
   private readonly byId = new Map<bigint, Waiting>();
-  /** A binary heap by queuedAt; what `byId` does not hold any more is dropped at the top. */
+  /** A binary heap by queuedAt; what `byId` does not hold any more is dropped at the top, or when
+   * there is more of it than of the rest. */
   private readonly heap: Waiting[] = [];
   /** In the order in which they came to be. */
   private readonly overdue = new Set<Deadline>();
@@ -59,6 +63,13 @@ export class LeaseDeadlines {
     this.byId.delete(id);
     this.overdue.delete(known);
     this.proposed.delete(known);
+    if (this.heap.length > 2 * this.byId.size + sparePlaces) this.forget();
+  }
+
+  /** A lease of a year that lived for a moment would keep its place for a year. */
+  private forget(): void {
+    for (const waiting of this.heap.splice(0))
+      if (this.byId.get(waiting.id) === waiting) this.push(waiting);
   }
 
   /** The first that is still ahead. */

@@ -26,6 +26,8 @@ export class Reads {
   private queue: Read[] = [];
   private readonly underWay = new Map<number, Batch>();
   private confirmed: (Batch & { readonly index: LogIndex })[] = [];
+  /** Whoever asked has stopped waiting. */
+  private readonly withdrawn = new WeakSet<Read>();
   private readonly pacing = new Pacing();
   private nextBatch = 1;
   private shownAt: number | null = null;
@@ -49,6 +51,7 @@ export class Reads {
   withdraw(read: Read): void {
     const at = this.queue.indexOf(read);
     if (at !== -1) this.queue.splice(at, 1);
+    else this.withdrawn.add(read);
   }
 
   leavesAt(now: number): number | null {
@@ -96,7 +99,11 @@ export class Reads {
   /** Everything up to `applied` is in the state machine. */
   settleUpTo(applied: LogIndex): void {
     if (this.confirmed.length === 0) return;
-    const waiting = this.confirmed.filter(({ index }) => index > applied);
+    // What a leader has confirmed may never come, if nothing else of it arrives here.
+    const isWanted = (read: Read) => !this.withdrawn.has(read);
+    const waiting = this.confirmed.filter(
+      ({ index, reads }) => index > applied && reads.some(isWanted),
+    );
     const ready = this.confirmed.filter(({ index }) => index <= applied);
     this.confirmed = waiting;
     for (const { reads, since } of ready) {

@@ -50,6 +50,21 @@ describe('deadlines', () => {
   });
 });
 
+it('leases that are gone leave no deadlines behind, however far these were ahead', () => {
+  const deadlines = new LeaseDeadlines();
+  const { heap } = deadlines as unknown as { heap: unknown[] };
+  const yearMs = 365 * 86_400_000;
+  for (let id = 1n; id <= 10n; id += 1n) deadlines.set({ id, grant: 1 }, Number(id));
+  for (let id = 11n; id <= 10_000n; id += 1n) {
+    deadlines.set({ id, grant: 1 }, yearMs);
+    deadlines.remove(id);
+    expect(heap.length).toBeLessThan(100);
+  }
+  expect([...deadlines.due(20)].map(({ id }) => Number(id))).toEqual([
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+  ]);
+});
+
 describe('the tables of a member', () => {
   it('of version 1 become what new ones are, and an office in them begins with the upgrade', () => {
     const columns = (sql: NodeSql) =>

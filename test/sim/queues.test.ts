@@ -93,6 +93,22 @@ describe('reads', () => {
     expect(outcomes).toEqual(['ready']);
   });
 
+  it('that are confirmed, and that nobody waits for any more, are not kept', () => {
+    const reads = new Reads();
+    const waiting = () => (reads as unknown as { confirmed: unknown[] }).confirmed.length;
+    for (let n = 0; n < 100; n += 1) {
+      const read = { queuedAt: n, settle: () => {} };
+      reads.enqueue(read);
+      reads.confirm(reads.takeBatch(n), 5, n);
+      // Its index does not come here, and its client has a deadline.
+      reads.settleUpTo(4);
+      expect(waiting()).toBe(1);
+      reads.withdraw(read);
+      reads.settleUpTo(4);
+      expect(waiting()).toBe(0);
+    }
+  });
+
   it('are answered once, whatever becomes of them', () => {
     const { reads, outcomes, enqueue } = asked();
     reads.drop(reads.takeBatch(0));

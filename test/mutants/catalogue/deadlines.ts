@@ -113,6 +113,13 @@ export const deadlineMutants: readonly Mutant[] = [
       hint,
     },
     {
+      name: 'heap-of-the-dead',
+      standsFor: 'a lease that is gone keeps its place in memory until it would have ended',
+      find: 'if (this.heap.length > 2 * this.byId.size + sparePlaces) this.forget();',
+      replace: 'HIT;',
+      hint,
+    },
+    {
       name: 'heap-in-disorder',
       standsFor: 'a lease waits behind one that ends later',
       find: 'if (last.queuedAt <= first.queuedAt) break;',

@@ -262,10 +262,15 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'read-before-applied',
       standsFor: 'a read is served before its index is applied',
-      find: `    const waiting = this.confirmed.filter(({ index }) => index > applied);
-    const ready = this.confirmed.filter(({ index }) => index <= applied);`,
-      replace: `    const waiting = this.confirmed.filter(() => !HIT);
-    const ready = this.confirmed;`,
+      find: 'const ready = this.confirmed.filter(({ index }) => index <= applied);',
+      replace: 'const ready = this.confirmed.filter(({ index }) => index <= applied || HIT);',
+      hint: sim('queues'),
+    },
+    {
+      name: 'confirmed-reads-kept',
+      standsFor: 'reads whose clients have gone are kept while their index does not come',
+      find: '({ index, reads }) => index > applied && reads.some(isWanted),',
+      replace: '({ index, reads }) => index > applied && (HIT || reads.some(isWanted)),',
       hint: sim('queues'),
     },
     {
