@@ -10,6 +10,7 @@ import type { EtcdErrorName } from '../api/errors.ts';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
+import { isVoter } from '../raft/configuration.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
 import type { Settings } from '../raft/state.ts';
@@ -147,10 +148,13 @@ export class GroupMember {
   }
 
   private groupAround() {
-    const { voters, learners } = this.core.configuration;
+    const { configuration } = this.core;
+    const { voters, learners } = configuration;
     return {
       others: Math.max(1, voters.length + learners.length - 1),
+      otherVoters: voters.filter((id) => id !== this.self).length,
       answersNeeded: Math.max(1, Math.floor(voters.length / 2)),
+      isVoter: (id: MemberId) => isVoter(configuration, id),
     };
   }
 

@@ -3,7 +3,9 @@
  *
  * The platform lets six calls of an object wait for headers. Relays of clients' requests take two of
  * them at most (consensus-rules.md 14), and whatever else is under way each peer can be called: a
- * hung leader must not keep this member from campaigning. What cannot leave yet waits in the peer's
+ * hung leader must not keep this member from campaigning. Nor may many members that are gone, or many
+ * learners, take all calls, for the quorum is reached by what is left: so each kind has a bound of its
+ * own, and whoever was not called for longest comes first. What cannot leave yet waits in the peer's
  * outbox and leaves with the next envelope; the core bounds how much that is.
  */
 import type { MemberId, Message } from '../raft/types.ts';
@@ -14,6 +16,10 @@ import type { Platform } from './platform.ts';
 
 const callsMax = 6;
 const relaysMax = 2;
+/** To those that did not answer the last time, together. */
+const silentCallsMax = 3;
+/** Calls that learners leave to the voters: one for each other voter, so many at most. */
+const votersCallsMax = 3;
 /** To a peer that is near: more would be more work for the same, as every call has its price. */
 const nearCallsMax = 2;
 /** Raft repeats what is lost, so an overfull outbox drops its oldest message. */
@@ -21,6 +27,7 @@ const outboxMax = 64;
 const callTimeoutMs = 1_000;
 
 interface Peer {
+  readonly id: MemberId;
   readonly outbox: Message[];
   calls: number;
   answering: boolean;
@@ -34,8 +41,16 @@ export interface PeerEvents {
   encode(to: MemberId, messages: readonly Message[]): Uint8Array;
   onAnswer(from: MemberId, body: Uint8Array): void;
   onSilence(peer: MemberId): void;
-  /** How many other members there are, and how many of them complete a majority with this one. */
-  group(): { readonly others: number; readonly answersNeeded: number };
+  group(): GroupAround;
+}
+
+/** The other members. */
+export interface GroupAround {
+  readonly others: number;
+  readonly otherVoters: number;
+  /** How many of them complete a majority with this one. */
+  readonly answersNeeded: number;
+  isVoter(id: MemberId): boolean;
 }
 
 export class Peers {
@@ -85,7 +100,10 @@ export class Peers {
     // A client waits for a reply at once; it must not wait for the round that it has set off itself.
     const extra = peer.outbox.some(isReply) ? 1 : 0;
     if (peer.outbox.length === 0 || peer.calls >= this.limitOf(peer) + extra) return;
-    if (this.calls >= this.callsLeft) return;
+    if (this.calls >= this.callsLeft || this.isCrowded(peer)) return;
+    // Behind all others: a Map goes through its keys in the order in which they were set.
+    this.peers.delete(id);
+    this.peers.set(id, peer);
     const body = this.events.encode(id, peer.outbox.splice(0));
     const calledAt = this.platform.now();
     peer.calls += 1;
@@ -115,6 +133,22 @@ export class Peers {
     return callsMax - this.relays;
   }
 
+  /** Peers of its kind have as many calls as they may have together. */
+  private isCrowded({ answering, id }: Peer): boolean {
+    if (!answering && this.callsOf((peer) => !peer.answering) >= silentCallsMax) return true;
+    const { isVoter, otherVoters } = this.events.group();
+    if (isVoter(id)) return false;
+    const learnersCallsMax = Math.max(1, this.callsLeft - Math.min(otherVoters, votersCallsMax));
+    return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax;
+  }
+
+  private callsOf(isCounted: (peer: Peer) => boolean): number {
+    let count = 0;
+    for (const peer of this.peers.values())
+      if (peer.calls > 0 && isCounted(peer)) count += peer.calls;
+    return count;
+  }
+
   /**
    * One for each peer; what is left is for those that answer fastest, as many as complete a
    * majority: what a client waits for goes through them. A far peer would hold its calls for its whole
@@ -136,7 +170,7 @@ export class Peers {
   }
 
   private flushAll(): void {
-    for (const id of this.peers.keys()) this.flush(id);
+    for (const id of [...this.peers.keys()]) this.flush(id);
   }
 
   private ended(peer: Peer, answered: boolean): void {
@@ -148,7 +182,7 @@ export class Peers {
   private peer(id: MemberId): Peer {
     let peer = this.peers.get(id);
     if (!peer) {
-      peer = { outbox: [], calls: 0, answering: true, roundTripMs: 0, quickestMs: farMs };
+      peer = { id, outbox: [], calls: 0, answering: true, roundTripMs: 0, quickestMs: farMs };
       this.peers.set(id, peer);
     }
     return peer;

@@ -28,7 +28,12 @@ class Rig {
       encode: () => body,
       onAnswer: () => {},
       onSilence: () => {},
-      group: () => ({ others: size - 1, answersNeeded: (size - 1) / 2 }),
+      group: () => ({
+        others: size - 1,
+        otherVoters: size - 1,
+        answersNeeded: (size - 1) / 2,
+        isVoter: () => true,
+      }),
     });
   }
 

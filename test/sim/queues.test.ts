@@ -123,8 +123,8 @@ describe('reads', () => {
 });
 
 describe('calls to peers', () => {
-  /** Peers at places 2 to 9, whose calls the test ends by hand. */
-  function calling() {
+  /** Peers at places 2 to 9, whose calls the test ends by hand; those from `learnersFrom` on vote not. */
+  function calling(learnersFrom = 10) {
     const calls: { place: number; count: number; end: (isAnswered: boolean) => void }[] = [];
     const silent: number[] = [];
     const platform = {
@@ -140,7 +140,12 @@ describe('calls to peers', () => {
       encode: (_, messages) => new Uint8Array(messages.length),
       onAnswer: () => {},
       onSilence: (peer) => silent.push(Number(peer[0])),
-      group: () => ({ others: 4, answersNeeded: 2 }),
+      group: () => ({
+        others: 4,
+        otherVoters: Math.min(4, learnersFrom - 2),
+        answersNeeded: 2,
+        isVoter: (id) => Number(id[0]) < learnersFrom,
+      }),
     });
     const send = (...places: number[]) =>
       peers.send(places.map((place) => ({ to: memberId(place, 'x') }) as Message));
@@ -174,6 +179,32 @@ describe('calls to peers', () => {
     send(2);
     send(2);
     expect(calls.length).toBe(2);
+  });
+
+  it('that did not answer are called three at a time, each in its turn', async () => {
+    const { calls, send } = calling();
+    const end = async (from: number) => {
+      for (const call of calls.slice(from)) call.end(false);
+      await new Promise(setImmediate);
+    };
+    send(2, 3, 4, 5, 6, 7);
+    await end(0);
+    send(2, 3, 4, 5, 6, 7);
+    expect(calls.slice(6).map(({ place }) => place)).toEqual([2, 3, 4]);
+    send(2, 3, 4, 5, 6, 7);
+    await end(6);
+    expect(calls.slice(9).map(({ place }) => place)).toEqual([5, 6, 7]);
+    // Whoever answers has a call all the same.
+    send(8);
+    expect(calls.at(-1)?.place).toBe(8);
+  });
+
+  it('that are learners leave calls to the voters', () => {
+    const { calls, send } = calling(4);
+    send(4, 5, 6, 7, 8, 9);
+    expect(calls.length).toBe(4);
+    send(2, 3);
+    expect(calls.slice(4).map(({ place }) => place)).toEqual([2, 3]);
   });
 });
 

@@ -293,8 +293,30 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'calls-unbounded',
       standsFor: 'more than four calls at a time: none are left for relays',
-      find: 'if (this.calls >= this.callsLeft) return;',
-      replace: 'HIT;',
+      find: 'if (this.calls >= this.callsLeft || this.isCrowded(peer)) return;',
+      replace: 'if (HIT && this.isCrowded(peer)) return;',
+      hint: sim('queues'),
+    },
+    {
+      name: 'silent-take-all',
+      standsFor: 'members that are gone take all calls, and a living majority cannot write',
+      find: 'if (!answering && this.callsOf((peer) => !peer.answering) >= silentCallsMax) return true;',
+      replace: 'if (!answering && !HIT) return true;',
+      hint: sim('many'),
+    },
+    {
+      name: 'learners-take-all',
+      standsFor: 'learners that hang leave the voters no call',
+      find: 'return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax;',
+      replace:
+        'return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax + (HIT ? 9 : 0);',
+      hint: sim('queues'),
+    },
+    {
+      name: 'first-is-always-first',
+      standsFor: 'the first of those that are gone are called again and again, the others never',
+      find: '    this.peers.delete(id);\n    this.peers.set(id, peer);',
+      replace: '    HIT;',
       hint: sim('queues'),
     },
     {
