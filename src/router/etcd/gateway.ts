@@ -8,6 +8,8 @@ import { maxMessageBytes } from '../../api/limits.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
 import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
+import { nameOf } from '../members/call.ts';
+import { type Via, vias } from '../members/nearest.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
@@ -54,8 +56,10 @@ export async function serveGateway(
 
 async function call(
   method: Method,
-  { env, tenant, text, deadline }: GatewayCall,
+  { request, env, tenant, text, deadline }: GatewayCall,
 ): Promise<Response> {
+  const via = viaOf(request);
+  if (via instanceof Response) return via;
   let plan: Plan;
   try {
     plan = method.plan(text);
@@ -66,9 +70,27 @@ async function call(
   if (isOver(deadline)) return namedError('DeadlineExceeded');
   if (plan.kind === 'oversized') return messageTooLarge(plan.size, maxMessageBytes);
   if (plan.kind === 'refused') return namedError(plan.error);
-  const answer = await askGroup({ env, tenant, kind: plan.kind, op: plan.op, deadline });
+  const { kind, op } = plan;
+  const asked = { env, tenant, kind, op, deadline };
+  const mayFollow = via !== null && (op.case === 'range' || op.case === 'readTxn');
+  const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
   if (!answer.ok) return namedError(answer.error);
-  return new Response(responseJson(method, answer.response), { headers: gatewaySuccessHeaders });
+  const json = responseJson(method, answer.response);
+  const response = new Response(json, { headers: gatewaySuccessHeaders });
+  if (via !== null && answer.servedBy)
+    response.headers.set('kv-served-by', nameOf(answer.servedBy));
+  return response;
+}
+
+/**
+ * `KV-Via`, which is not etcd's: there a client chooses the member that it connects to. Null: not given,
+ * and then the answer has no header that etcd's has not.
+ */
+function viaOf(request: Request): Via | null | Response {
+  const text = request.headers.get('kv-via');
+  if (text === null) return null;
+  const refusal = `KV-Via must be one of ${vias.join(', ')}`;
+  return vias.find((one) => one === text) ?? gatewayError(GrpcCode.InvalidArgument, refusal);
 }
 
 /** The encoded response as the gateway's JSON: proto names, zero values left out. */

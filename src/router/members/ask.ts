@@ -22,7 +22,7 @@ import {
   type ReadTerms,
 } from './call.ts';
 import { hintFor, remember } from './hints.ts';
-import { nearestPlace, noteAnswer, noteSilence } from './nearest.ts';
+import { noteAnswer, noteSilence, placeVia, type Via } from './nearest.ts';
 import { callPatiently, type Superseded } from './silence.ts';
 
 export interface Ask {
@@ -35,8 +35,8 @@ export interface Ask {
   readonly repeatable?: boolean;
   /** A range whose count nobody needs. */
   readonly withoutCount?: boolean;
-  /** A read that the member which answers soonest is to serve, before anybody else is asked. */
-  readonly nearest?: boolean;
+  /** Who is to serve a read, before anybody else is asked. */
+  readonly via?: Via;
   readonly terms?: ReadTerms;
 }
 
@@ -117,14 +117,15 @@ const unsettled: ReadonlySet<EtcdErrorName> = new Set([
 export async function askGroup(ask: Ask): Promise<Answer> {
   const startedMs = Date.now();
   const search = begin(ask);
-  const near = ask.nearest ? await askNearest(search, startedMs) : null;
+  const place = placeVia(ask.env, ask.tenant, ask.via ?? 'leader', startedMs);
+  const near = place === null ? null : await askNear(search, place, startedMs);
   if (near !== null) return near;
   while (search.attemptsLeft > 0 && !isOver(ask.deadline)) {
     search.attemptsLeft -= 1;
     counters.attempts += 1;
-    const { answer, place } = await callPatiently(attemptOf(search), search.term, others(search));
-    search.target = place;
-    const end = handle(search, answer, startedMs);
+    const called = await callPatiently(attemptOf(search), search.term, others(search));
+    search.target = called.place;
+    const end = handle(search, called.answer, startedMs);
     if (end !== null) return settled(search, end);
     if (search.waitsInARow > 0) await pause(search);
   }
@@ -159,12 +160,11 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
 }
 
 /**
- * One attempt at the member that answers soonest. Null: it cannot serve this for reasons of its own, and the
+ * One attempt at a member that need not lead. Null: it cannot serve this for reasons of its own, and the
  * search for the leader begins.
  */
-async function askNearest(search: Search, startedMs: number): Promise<Answer | null> {
-  const { env, tenant, deadline, kind } = search.ask;
-  const place = nearestPlace(env, tenant, startedMs);
+async function askNear(search: Search, place: number, startedMs: number): Promise<Answer | null> {
+  const { tenant, deadline, kind } = search.ask;
   counters.attempts += 1;
   // Half of the time: the leader may have to be asked after all.
   const timeoutMs = remainingMs(deadline) / 2;

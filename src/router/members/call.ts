@@ -57,6 +57,11 @@ export interface Attempt {
   readonly suspectTerm: bigint | null;
 }
 
+/** As `KV-Served-By` has it. */
+export function nameOf({ role, place }: Server): string {
+  return `${role};place=${place}`;
+}
+
 /** The member's own deadline ends this much earlier, so that what it knows gets here in time. */
 const replyMarginMaxMs = 250;
 

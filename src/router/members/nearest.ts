@@ -1,5 +1,5 @@
 /**
- * Which member answers this isolate soonest. Only what was measured counts: a member that was not
+ * Which member, or which follower, answers this isolate soonest. Only what was measured counts: a member that was not
  * asked for a while is asked once, and then the quickest of all is, until its time is old too.
  *
  * Bounded as the hints are; a wrong guess costs time, never a wrong answer.
@@ -7,6 +7,10 @@
 import { foundingPlaces } from '../../api/limits.ts';
 import { groupSize, type RouterEnv } from '../env.ts';
 import { hintFor } from './hints.ts';
+
+/** Who is to serve a read before the leader is asked; a learner counts as a follower. */
+export const vias = ['leader', 'nearest', 'follower'] as const;
+export type Via = (typeof vias)[number];
 
 interface Measured {
   readonly ms: number;
@@ -27,10 +31,15 @@ const avoidedMs = 10_000;
 
 const tenants = new Map<string, Known>();
 
-export function nearestPlace(env: RouterEnv, tenant: string, nowMs: number): number {
+/** Null: there is nobody to ask but the leader. */
+export function placeVia(env: RouterEnv, tenant: string, via: Via, nowMs: number): number | null {
+  if (via === 'leader') return null;
   const known = tenants.get(tenant);
-  const places = placesOf(env, tenant, known);
-  let nearest = places[0] ?? foundingPlaces[0];
+  const all = placesOf(env, tenant, known);
+  // Who leads is only believed: the answer says who it was.
+  const leader = via === 'follower' ? hintFor(tenant)?.place : undefined;
+  const places = all.filter((place) => place !== leader);
+  let nearest = places[0] ?? null;
   let best = Number.POSITIVE_INFINITY;
   for (const place of places) {
     const measured = known?.times.get(place);

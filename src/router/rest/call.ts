@@ -10,6 +10,7 @@ import type { RouterEnv } from '../env.ts';
 import type { Plan } from '../etcd/methods.ts';
 import { type Deadline, startDeadline } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
+import { nameOf } from '../members/call.ts';
 import { problem, storeProblem } from './problems.ts';
 import type { ReadOptions } from './read-options.ts';
 
@@ -63,7 +64,7 @@ export async function ask<D extends DescMessage>(
   const { env, tenant, deadline } = call;
   const answer = await askGroup({
     ...{ env, tenant, kind, op, repeatable, deadline, withoutCount },
-    ...(options === null ? {} : { terms: options, nearest: options.nearest }),
+    ...(options === null ? {} : { terms: options, via: options.via }),
   });
   const consistency = kind === 'serializable' ? 'serializable' : 'linearizable';
   if (!answer.ok) {
@@ -92,8 +93,8 @@ function answerHeaders(
     'kv-consistency': consistency,
   };
   if (servedBy !== undefined) {
-    const { role, place, stalenessMs } = servedBy;
-    headers['kv-served-by'] = `${role};place=${place}`;
+    const { stalenessMs } = servedBy;
+    headers['kv-served-by'] = nameOf(servedBy);
     if (stalenessMs !== undefined) headers['kv-staleness-ms'] = String(stalenessMs);
   }
   if (membersMs !== null) headers['server-timing'] = serverTiming(call, servedBy, membersMs);

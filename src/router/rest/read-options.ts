@@ -4,6 +4,7 @@
  */
 import { parseDuration } from '../http/deadline.ts';
 import type { ReadTerms } from '../members/call.ts';
+import { type Via, vias } from '../members/nearest.ts';
 import type { Params } from './params.ts';
 import { Refusal } from './problems.ts';
 
@@ -11,8 +12,7 @@ export const readOptionParams = ['consistency', 'max_staleness', 'min_revision',
 
 export interface ReadOptions extends ReadTerms {
   readonly serializable: boolean;
-  /** Served by the member that answers soonest, be it a follower or a learner. */
-  readonly nearest: boolean;
+  readonly via: Via;
 }
 
 const consistencies = ['linearizable', 'serializable'] as const;
@@ -29,7 +29,7 @@ export function readOptions(request: Request, params: Params): ReadOptions {
   const least = params.integer('min_revision', 1, Number.MAX_SAFE_INTEGER);
   return {
     serializable,
-    nearest: params.choice('via', ['leader', 'nearest']) === 'nearest',
+    via: params.choice('via', vias) ?? 'leader',
     maxStalenessMs,
     minRevision: agreed('min_revision', least, headerMinRevision(request)),
   };

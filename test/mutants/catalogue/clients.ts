@@ -5,8 +5,18 @@ const staleness = ['test/sim/staleness.test.ts'];
 const once = ['test/kv/once.test.ts'];
 const keys = ['test/router/idempotency.test.ts'];
 const options = ['test/router/read-options.test.ts'];
+const via = ['test/router/via.test.ts'];
 
 export const clientMutants: readonly Mutant[] = [
+  ...inFile('src/router/members/nearest.ts', [
+    {
+      name: 'follower-that-leads',
+      standsFor: 'a read that is to be kept off the leader goes to it',
+      find: 'all.filter((place) => place !== leader)',
+      replace: 'all.filter((place) => HIT || place !== leader)',
+      hint: via,
+    },
+  ]),
   ...inFile('src/node-do/reads.ts', [
     {
       name: 'age-from-the-confirmation',
