@@ -49,17 +49,29 @@ export interface Exchange extends Partial<Answer> {
   readonly withheld?: boolean;
 }
 
-/** All exchanges before the one named `until`, or all. */
-export function loadExchanges(until: string | null): Exchange[] {
+/** All exchanges from the one named `from` on and before the one named `until`; null: all. */
+export function loadExchanges(until: string | null, from: string | null = null): Exchange[] {
   const file = join(import.meta.dirname, 'exchanges.jsonl');
   const exchanges = readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as Exchange);
-  if (until === null) return exchanges;
-  const end = exchanges.findIndex((exchange) => exchange.name === until);
-  if (end < 0) throw new Error(`no exchange is named ${until}`);
-  return exchanges.slice(0, end);
+  const placeOf = (name: string) => {
+    const place = exchanges.findIndex((exchange) => exchange.name === name);
+    if (place < 0) throw new Error(`no exchange is named ${name}`);
+    return place;
+  };
+  return exchanges.slice(
+    from === null ? 0 : placeOf(from),
+    until === null ? exchanges.length : placeOf(until),
+  );
+}
+
+/** The revision that the recorded server had when it answered. */
+export function revisionOf({ name, response }: Exchange): number {
+  const { header } = (response ?? {}) as { header?: { revision?: string } };
+  if (header?.revision === undefined) throw new Error(`${name} was recorded without a revision`);
+  return Number(header.revision);
 }
 
 /** `txn-nested-put` belongs to `txn`. */

@@ -1,4 +1,5 @@
 /** Sends exchanges in order to a fresh server and judges every answer that may be judged. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { compare, isCompared, type Verdict } from './compare.ts';
 import { type Answer, type Exchange, groupOf } from './exchange.ts';
 import { send } from './send.ts';
@@ -23,12 +24,23 @@ export interface Outcome {
   readonly notCompared: number;
 }
 
-/** `only`: judge the exchanges whose name it matches; all are sent all the same. */
+export interface Way {
+  /** Judge the exchanges whose name it matches; all are sent all the same. */
+  readonly only?: RegExp | null;
+  /** Awaited before each exchange. */
+  readonly before?: () => Promise<void>;
+  /** Headers in addition to its own, for an exchange that is no stream. */
+  readonly headers?: (exchange: Exchange) => Readonly<Record<string, string>>;
+  /** Told of the headers of each answer to such an exchange. */
+  readonly heard?: (exchange: Exchange, headers: IncomingHttpHeaders) => void;
+}
+
 export async function replay(
   exchanges: readonly Exchange[],
   baseUrl: string,
-  only: RegExp | null,
+  way: Way = {},
 ): Promise<Outcome> {
+  const { only = null } = way;
   const variables: Variables = new Map();
   const streams = new Streams(baseUrl);
   const all: Tally = { matched: 0, total: 0 };
@@ -37,7 +49,8 @@ export async function replay(
   const recording: (Exchange & Answer)[] = [];
   let notCompared = 0;
   for (const exchange of exchanges) {
-    const answer = await perform(baseUrl, streams, exchange, variables);
+    await way.before?.();
+    const answer = await perform(baseUrl, streams, exchange, variables, way);
     recording.push({ ...exchange, ...answer });
     if (only !== null && !only.test(exchange.name)) continue;
     if (!isCompared(exchange)) {
@@ -60,11 +73,12 @@ async function perform(
   streams: Streams,
   exchange: Exchange,
   variables: Variables,
+  way: Way,
 ): Promise<Answer> {
   const isStream = (exchange.op ?? 'req') !== 'req';
   const answer = isStream
     ? await streams.perform(exchange, variables)
-    : await sendOrExplain(baseUrl, exchange, variables);
+    : await sendOrExplain(baseUrl, exchange, variables, way);
   for (const [name, path] of Object.entries(exchange.capture ?? {})) {
     const value = dig(answer.response, path);
     if (value !== undefined && value !== null) variables.set(name, value);
@@ -78,9 +92,13 @@ async function sendOrExplain(
   baseUrl: string,
   exchange: Exchange,
   variables: Variables,
+  { headers, heard }: Way,
 ): Promise<Answer> {
   try {
-    return await send(baseUrl, exchange, variables);
+    const asked = { ...exchange, headers: { ...headers?.(exchange), ...exchange.headers } };
+    const { answer, headers: answered } = await send(baseUrl, asked, variables);
+    heard?.(exchange, answered);
+    return answer;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') {
       throw new Error(`the server is gone before ${exchange.name}`, { cause: error });

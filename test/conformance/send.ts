@@ -2,8 +2,8 @@
  * Sends one exchange and reads its answer. Uses node:http, not fetch: the path must arrive byte for
  * byte, and so must a body that no JSON library would write.
  */
-import { request } from 'node:http';
-import { answerOf } from '../support/answer.ts';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { answerOf, type HttpAnswer } from '../support/answer.ts';
 import type { Answer, Exchange, Json, JsonObject } from './exchange.ts';
 import { mapStrings, substitute, type Variables } from './variables.ts';
 
@@ -13,8 +13,8 @@ export async function send(
   baseUrl: string,
   exchange: Exchange,
   variables: Variables,
-): Promise<Answer> {
-  const { status, text } = await exchangeBytes(
+): Promise<{ readonly answer: Answer; readonly headers: IncomingHttpHeaders }> {
+  const { status, headers, text } = await exchangeBytes(
     new URL(baseUrl),
     exchange.method,
     substitute(exchange.path, variables),
@@ -23,7 +23,8 @@ export async function send(
     (exchange.timeout ?? defaultTimeoutSeconds) * 1000,
   );
   const response = parseAnswer(text);
-  return { status, response: exchange.no_body_len === true ? outline(response) : response };
+  const judged = exchange.no_body_len === true ? outline(response) : response;
+  return { answer: { status, response: judged }, headers };
 }
 
 export function headersOf(exchange: Exchange, variables: Variables): Record<string, string> {
@@ -57,7 +58,7 @@ function exchangeBytes(
   headers: Record<string, string>,
   body: Buffer | null,
   timeoutMs: number,
-): Promise<{ status: number; text: string }> {
+): Promise<HttpAnswer> {
   const outgoing = request({
     host: base.hostname,
     port: base.port,
