@@ -139,6 +139,15 @@ describe('a keep-alive', () => {
     expect(fake.sent).toHaveLength(4);
   });
 
+  test('takes no more of them than a body may have', async () => {
+    fake.sent.length = 0;
+    expect(await lease('keepalive', '{}'.repeat(20_001))).toMatchObject({
+      status: 429,
+      json: { code: 8, message: 'quorate: more than 20000 requests in one body' },
+    });
+    expect(fake.sent).toHaveLength(0);
+  });
+
   test('ends before what is no message', async () => {
     expect((await lease('keepalive', '{"ID":7} {"ID":"x"} {"ID":8}')).messages).toHaveLength(1);
     expect((await lease('keepalive', '{"ID":7}{"ID"')).messages).toHaveLength(1);

@@ -50,8 +50,11 @@ export function streamError(name: EtcdErrorName): string {
  * 3.4 answers 500 with this code: neither is of use to anybody but for the code.
  */
 export function badStream(message: string): Response {
-  const body = JSON.stringify({ error: message, code: GrpcCode.Unknown, message });
-  return new Response(body, { status: 400, headers: gatewayHeaders });
+  return new Response(badStreamBody(message), { status: 400, headers: gatewayHeaders });
+}
+
+export function badStreamBody(message: string): string {
+  return JSON.stringify({ error: message, code: GrpcCode.Unknown, message });
 }
 
 /** gRPC's own refusal of a message that is too long; `size` is that of the encoded message. */

@@ -12,9 +12,11 @@ import {
   type DescMessage,
   type MessageShape,
   ScalarType,
+  toBinary,
 } from '@bufbuild/protobuf';
+import { maxMessageBytes } from '../../api/limits.ts';
 import { decodeBase64 } from './base64.ts';
-import { BadJson, LongNumber, parseFirstValue, splitValues } from './json-text.ts';
+import { BadJson, LongNumber, parseFirstValue } from './json-text.ts';
 
 /** Deeper nesting is refused; the deepest request that means anything is 16 transactions. */
 const depthMax = 100;
@@ -33,16 +35,13 @@ export function readMessage<D extends DescMessage>(desc: D, text: string): Messa
   }
 }
 
-/** One message for each JSON value of `text`; throws BadJson, also for one that is longer than that. */
-export function readMessages<D extends DescMessage>(
+/** A message is never longer encoded than as JSON, so only long texts need to be measured. */
+export function encodedSize<D extends DescMessage>(
   desc: D,
-  text: string,
-  lengthMax: number,
-): MessageShape<D>[] {
-  return splitValues(text).map((value) => {
-    if (value.length > 2 * lengthMax) throw new BadJson('message larger than max', value.length);
-    return readMessage(desc, value);
-  });
+  message: MessageShape<D>,
+  textLength: number,
+): number {
+  return textLength <= maxMessageBytes ? textLength : toBinary(desc, message).length;
 }
 
 type Fields = Record<string, unknown>;

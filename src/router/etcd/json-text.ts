@@ -5,13 +5,6 @@
  */
 export class BadJson extends Error {
   override readonly name = 'BadJson';
-  /** Characters of a message that is not looked into for its length; else null. */
-  readonly tooLong: number | null;
-
-  constructor(message: string, tooLong: number | null = null) {
-    super(message);
-    this.tooLong = tooLong;
-  }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -53,14 +46,12 @@ export function parseFirstValue(text: string, keepDigits = false): unknown {
 }
 
 /** The texts of the JSON values that follow each other in `text`; the last one may be broken. */
-export function splitValues(text: string): string[] {
-  const values: string[] = [];
+export function* values(text: string): Generator<string, void> {
   for (let rest = text.trimStart(); rest !== ''; ) {
     const end = firstValueEnd(rest) ?? rest.length;
-    values.push(rest.slice(0, end));
+    yield rest.slice(0, end);
     rest = rest.slice(end).trimStart();
   }
-  return values;
 }
 
 // The third argument is ES2025 (JSON.parse source text access), not yet in the types.

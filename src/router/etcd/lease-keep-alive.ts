@@ -10,22 +10,21 @@ import {
   type LeaseKeepAliveResponse,
   LeaseKeepAliveResponseSchema,
 } from '../../api/gen/rpc_pb.js';
-import { maxMessageBytes } from '../../api/limits.ts';
 import { isOver } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
 import { type Answer, askGroup, type Served } from '../members/ask.ts';
-import { badStream, messageTooLarge, namedError, streamError } from './errors.ts';
+import { namedError, streamError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
-import { readMessage } from './json-message.ts';
-import { BadJson, splitValues } from './json-text.ts';
 import type { GatewayCall } from './request.ts';
+import { readStream } from './stream-body.ts';
 
 /** Leases in one question to the leader. */
 const idsPerAsk = 256;
 
 export async function keepAlive(call: GatewayCall): Promise<Response> {
-  const ids = readIds(call.text);
-  if (ids instanceof Response) return ids;
+  const requests = readStream(LeaseKeepAliveRequestSchema, call.text);
+  if (requests instanceof Response) return requests;
+  const ids = requests.map(({ ID }) => ID);
   if (ids.length === 0) return new Response('', { headers: gatewaySuccessHeaders });
   if (isOver(call.deadline)) return namedError('DeadlineExceeded');
   const first = await askAll(call, ids.slice(0, idsPerAsk));
@@ -45,21 +44,6 @@ export async function keepAlive(call: GatewayCall): Promise<Response> {
   };
   void answerAll().finally(() => lines.close());
   return lines.response;
-}
-
-/** As etcd: what follows a message that is none is not looked at; if that is the first, it is refused. */
-function readIds(text: string): bigint[] | Response {
-  const ids: bigint[] = [];
-  for (const value of splitValues(text)) {
-    if (value.length > maxMessageBytes) return messageTooLarge(value.length, maxMessageBytes);
-    try {
-      ids.push(readMessage(LeaseKeepAliveRequestSchema, value).ID);
-    } catch (error) {
-      if (!(error instanceof BadJson)) throw error;
-      return ids.length > 0 ? ids : badStream(error.message);
-    }
-  }
-  return ids;
 }
 
 function askAll({ env, tenant, deadline }: GatewayCall, ids: bigint[]): Promise<Answer> {

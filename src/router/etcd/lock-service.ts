@@ -2,11 +2,12 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, toJsonString } from '@bufbuild/protobuf';
 import { etcdErrors, GrpcCode } from '../../api/errors.ts';
+import { maxMessageBytes } from '../../api/limits.ts';
 import { parseGrpcTimeout } from '../http/deadline.ts';
 import { type Caller, Unanswered, WaitOver } from '../locks/caller.ts';
-import { gatewayError, namedError } from './errors.ts';
+import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
-import { readMessage } from './json-message.ts';
+import { encodedSize, readMessage } from './json-message.ts';
 import { BadJson } from './json-text.ts';
 import type { GatewayCall } from './request.ts';
 
@@ -28,7 +29,10 @@ export function service<Q extends DescMessage>(
 ): (call: GatewayCall) => Promise<Response> {
   return async (call) => {
     try {
-      const served = serve(callerOf(call), readMessage(request, call.text), call);
+      const message = readMessage(request, call.text);
+      const size = encodedSize(request, message, call.text.length);
+      if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
+      const served = serve(callerOf(call), message, call);
       // A key that nobody waits with any more has to go.
       call.keepGoing(served.catch(() => {}));
       return await served;

@@ -38,7 +38,7 @@ import {
 } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
 import type { AskKind, MemberOp } from '../members/call.ts';
-import { readMessage } from './json-message.ts';
+import { encodedSize, readMessage } from './json-message.ts';
 import { randomLeaseId } from './lease-id.ts';
 
 /** Marks a write that is to take effect once (src/kv/once.ts): hashes of 16 bytes. */
@@ -185,15 +185,6 @@ function method<Q extends DescMessage>(
   plan: (message: MessageShape<Q>, textLength: number) => Plan,
 ): Method {
   return { plan: (text) => plan(readMessage(request, text), text.length), response };
-}
-
-/** A message is never longer encoded than as JSON, so only long texts need to be measured. */
-function encodedSize<D extends DescMessage>(
-  desc: D,
-  message: MessageShape<D>,
-  textLength: number,
-): number {
-  return textLength <= maxMessageBytes ? textLength : toBinary(desc, message).length;
 }
 
 /** Size of the request inside an encoded Command: without the field's tag and length. */

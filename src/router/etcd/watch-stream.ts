@@ -43,8 +43,10 @@ export class EtcdWatchStream {
   /** Those that are alive, by the client's id; an id is free again when its watch is canceled. */
   private readonly ids = new Map<bigint, StreamWatch>();
   private readonly slots = new Map<number, StreamWatch>();
-  /** Reasons of refusals that wait for a header, by token. */
-  private readonly refusals = new Map<number, string>();
+  /** Reasons of refusals that wait for a header, by token: those that came in a row wait for one. */
+  private readonly refusals = new Map<number, string[]>();
+  /** The last of them, while nothing else was asked since. */
+  private refusing: string[] | null = null;
   private nextId = 0n;
   private counter = 0;
   private keyBytes = 0;
@@ -66,18 +68,27 @@ export class EtcdWatchStream {
 
   ask({ requestUnion: request }: WatchRequest): void {
     switch (request.case) {
-      case 'createRequest':
+      case 'createRequest': {
+        const fault = this.faultOf(request.value);
+        if (fault !== null) {
+          this.refuse(fault);
+          return;
+        }
+        this.refusing = null;
         this.create(request.value);
         return;
+      }
       case 'cancelRequest': {
         const watch = this.ids.get(request.value.watchId);
         if (!watch) return;
+        this.refusing = null;
         this.ids.delete(watch.id);
         this.session.cancel(watch.slot);
         return;
       }
       case 'progressRequest':
         if (this.ids.size === 0) return;
+        this.refusing = null;
         this.manualProgress = true;
         this.session.progress();
         return;
@@ -105,14 +116,19 @@ export class EtcdWatchStream {
     return null;
   }
 
-  private create(request: WatchCreateRequest): void {
-    const fault = this.faultOf(request);
-    const slot = this.counter++;
-    if (fault !== null) {
-      this.refusals.set(slot, fault);
-      this.session.locate(slot);
+  private refuse(fault: string): void {
+    if (this.refusing !== null) {
+      this.refusing.push(fault);
       return;
     }
+    const token = this.counter++;
+    this.refusing = [fault];
+    this.refusals.set(token, this.refusing);
+    this.session.locate(token);
+  }
+
+  private create(request: WatchCreateRequest): void {
+    const slot = this.counter++;
     const { key, rangeEnd, startRevision, filters, prevKv, fragment, progressNotify } = request;
     const id = request.watchId === 0n ? this.freeId() : request.watchId;
     const more = { startRevision, notify: progressNotify, fragment, hasHeard: false };
@@ -165,14 +181,16 @@ export class EtcdWatchStream {
         return this.end(message.slot, response(message.header, more));
       }
       case 'located': {
-        const cancelReason = this.refusals.get(message.token);
+        const reasons = this.refusals.get(message.token) ?? [];
         this.refusals.delete(message.token);
-        if (cancelReason === undefined) return [];
-        const more = { watchId: noWatch, created: true, canceled: true, cancelReason };
-        return [response(message.header, more)];
+        if (this.refusing === reasons) this.refusing = null;
+        return reasons.map((cancelReason) => {
+          const more = { watchId: noWatch, created: true, canceled: true, cancelReason };
+          return response(message.header, more);
+        });
       }
       case 'progress':
-        return this.progressResponses(message.header);
+        return this.progressResponses(message.header, message.more);
       case 'overflow':
         return [];
       default:
@@ -201,10 +219,10 @@ export class EtcdWatchStream {
     return watch.fragment ? fragments(whole) : [whole];
   }
 
-  private progressResponses(header: WatchHeader): WatchResponse[] {
+  private progressResponses(header: WatchHeader, more: boolean): WatchResponse[] {
     const watches = [...this.slots.values()];
     const { manualProgress } = this;
-    this.manualProgress = false;
+    this.manualProgress &&= more;
     const notified = watches.filter(({ notify, hasHeard }) => notify && !hasHeard);
     for (const watch of watches) watch.hasHeard = false;
     // Nobody hears of a revision before the one that it waits for.

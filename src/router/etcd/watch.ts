@@ -1,7 +1,7 @@
 /**
  * /v3/watch: the JSON gateway's form of etcd's Watch. POST: all requests are in the body, one JSON
  * value after another, and the answer is a stream of JSON lines, one chunk each, that begins with the
- * first of them. GET with an upgrade: a WebSocket, one JSON value a message either way.
+ * first of them. GET with an upgrade: a WebSocket, JSON values in messages either way.
  */
 import { GrpcCode } from '../../api/errors.ts';
 import { type WatchRequest, WatchRequestSchema } from '../../api/gen/rpc_pb.js';
@@ -12,10 +12,18 @@ import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.t
 import { streamLines } from '../http/lines.ts';
 import { BoundedSocket } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
-import { badStream, gatewayError, messageTooLarge, namedError, streamError } from './errors.ts';
+import {
+  badStream,
+  badStreamBody,
+  gatewayError,
+  messageTooLarge,
+  namedError,
+  streamError,
+} from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
-import { readMessage, readMessages } from './json-message.ts';
-import { BadJson, decodeText } from './json-text.ts';
+import { readMessage } from './json-message.ts';
+import { BadJson, decodeText, values } from './json-text.ts';
+import { readStream, streamRequestsMax } from './stream-body.ts';
 import { EtcdWatchStream } from './watch-stream.ts';
 
 const bodyBytesMax = 4 * maxMessageBytes;
@@ -70,12 +78,10 @@ async function readRequests(
       return body satisfies never;
   }
   try {
-    return readMessages(WatchRequestSchema, decodeText(body.bytes), maxMessageBytes);
+    return readStream(WatchRequestSchema, decodeText(body.bytes));
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
-    return error.tooLong === null
-      ? badStream(error.message)
-      : messageTooLarge(error.tooLong, maxMessageBytes);
+    return badStream(error.message);
   }
 }
 
@@ -144,9 +150,15 @@ function serveSocket(request: Request, env: RouterEnv, tenant: string): Response
       const text =
         typeof data === 'string' ? data : decodeText(new Uint8Array(data as ArrayBuffer));
       if (text.length > maxMessageBytes) throw new BadJson('message larger than max');
-      stream.ask(readMessage(WatchRequestSchema, text));
+      let left = streamRequestsMax;
+      for (const value of values(text)) {
+        if (left-- === 0) throw new BadJson(`more than ${streamRequestsMax} requests in a message`);
+        stream.ask(readMessage(WatchRequestSchema, value));
+      }
     } catch (error) {
       if (!(error instanceof BadJson)) throw error;
+      // etcd says it and breaks the connection if it is the first message; later it listens no more, in silence.
+      bounded.sendAnyway(badStreamBody(error.message));
       server.close(1007, error.message.slice(0, 100));
       gone();
     }

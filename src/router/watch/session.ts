@@ -61,8 +61,8 @@ export type WatchMessage =
     }
   /** One revision has more events than can be held. Nothing of that watch follows. */
   | { readonly type: 'tooLarge'; readonly slot: number; readonly header: WatchHeader }
-  /** Every watch has been told everything up to the header's revision. */
-  | { readonly type: 'progress'; readonly header: WatchHeader }
+  /** Every watch has been told everything up to the header's revision. `more`: it was asked for again since. */
+  | { readonly type: 'progress'; readonly header: WatchHeader; readonly more: boolean }
   | { readonly type: 'located'; readonly token: number; readonly header: WatchHeader }
   /** The reader is too slow, and the session ends. */
   | { readonly type: 'overflow' };
@@ -113,6 +113,8 @@ export class WatchSession {
   private readonly watches = new Map<number, Watch>();
   private readonly tokens = new Set<number>();
   private progressWanted = false;
+  /** It was asked for again while an answer was under way, which may say less. */
+  private progressAgain = false;
   private socket: WebSocket | null = null;
   private connecting = false;
   private awaitsPong = false;
@@ -167,8 +169,13 @@ export class WatchSession {
     this.ask({ case: 'cancel', value: slot });
   }
 
-  /** Answered by `progress` once all watches have been told everything. */
+  /**
+   * Answered by `progress` once all watches have been told everything. One question is under way at a time,
+   * and one more answers all that have come meanwhile.
+   */
   progress(): void {
+    this.progressAgain = this.progressWanted;
+    if (this.progressWanted) return;
     this.progressWanted = true;
     this.ask({ case: 'progress', value: true });
   }
@@ -418,8 +425,11 @@ export class WatchSession {
   private onProgress(asked: boolean): void {
     for (const watch of this.watches.values()) if (watch.created) pass(watch, this.revision);
     if (!asked || !this.progressWanted) return;
+    const more = this.progressAgain;
     this.progressWanted = false;
-    this.push({ type: 'progress', header: this.header() });
+    this.progressAgain = false;
+    this.push({ type: 'progress', header: this.header(), more });
+    if (more) this.progress();
   }
 
   private onEvents({ slot, events, live, more, through }: WatchEvents): void {

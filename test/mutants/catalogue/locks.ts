@@ -5,6 +5,7 @@ const rest = ['test/router/rest-leases.test.ts'];
 const locks = ['test/router/locks/etcd.test.ts'];
 const restLocks = ['test/router/locks/rest.test.ts'];
 const leases = ['test/router/leases.test.ts'];
+const streams = ['test/router/watch/stream.test.ts'];
 
 export const lockMutants: readonly Mutant[] = [
   ...inFile('src/router/etcd/lease-keep-alive.ts', [
@@ -15,12 +16,46 @@ export const lockMutants: readonly Mutant[] = [
       replace: 'at < (HIT ? idsPerAsk : 0); at += idsPerAsk',
       hint: leases,
     },
+  ]),
+  ...inFile('src/router/etcd/stream-body.ts', [
     {
-      name: 'keep-alive-beyond-garbage',
-      standsFor: 'what follows a message that is none is taken for messages',
-      find: 'return ids.length > 0 ? ids : badStream(error.message);',
-      replace: 'if (HIT && ids.length > 0) continue; return badStream(error.message);',
+      name: 'requests-beyond-garbage',
+      standsFor: 'what follows a request that is none is taken for requests',
+      find: '      break;',
+      replace: '      if (HIT) continue;',
       hint: leases,
+    },
+    {
+      name: 'stream-refused-for-its-end',
+      standsFor: 'a stream that is cut in the middle of a request loses those before it',
+      find: 'if (requests.length === 0) return',
+      replace: 'if (HIT) return',
+      hint: streams,
+    },
+    {
+      name: 'requests-without-number',
+      standsFor: 'one body of millions of requests keeps everybody waiting',
+      find: 'if (requests.length === streamRequestsMax)',
+      replace: 'if (!HIT)',
+      hint: leases,
+    },
+  ]),
+  ...inFile('src/router/etcd/watch-stream.ts', [
+    {
+      name: 'refusal-out-of-its-place',
+      standsFor: 'a watch that is refused is answered before one that was asked for earlier',
+      find: '        this.refusing = null;\n        this.create(request.value);',
+      replace: '        if (!HIT) this.refusing = null;\n        this.create(request.value);',
+      hint: streams,
+    },
+  ]),
+  ...inFile('src/router/watch/session.ts', [
+    {
+      name: 'progress-that-is-too-old',
+      standsFor: 'who asks while an answer is under way gets that one, which may say less',
+      find: '    if (more) this.progress();',
+      replace: '    if (more && !HIT) this.progress();',
+      hint: streams,
     },
   ]),
   ...inFile('src/router/etcd/lease-id.ts', [

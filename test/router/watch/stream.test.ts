@@ -132,12 +132,50 @@ describe('a stream of etcd', () => {
   });
 });
 
+describe('what follows good requests and is none', () => {
+  it.each(['{"create_re', 'nope', '[]', '}', '{"create_request":{"key":5}}'])(
+    '%s is not looked at, nor what follows it',
+    async (garbage) => {
+      const group = new Group();
+      const client = await Client.open(group, create('a'), garbage, create('a'), create('a'));
+      expect(await client.read(1)).toEqual([{ at: '1', created: true }]);
+      group.at.apply(set('a'));
+      expect(await client.read(1)).toMatchObject([{ at: '2', events: [{}] }]);
+      expect(group.at.hub.sizes.watches).toBe(1);
+      await client.close();
+    },
+  );
+});
+
+describe('many requests at once', () => {
+  it('for progress cost two questions, and end with an answer', async () => {
+    const group = new Group();
+    const asked = Array.from({ length: 1_000 }, () => ({ progress_request: {} }));
+    const client = await Client.open(group, create('a'), ...asked);
+    const progress = { at: '1', watch_id: '-1' };
+    expect(await client.read(3)).toEqual([{ at: '1', created: true }, progress, progress]);
+    group.at.apply(set('a'));
+    expect(await client.read(1)).toMatchObject([{ at: '2', events: [{}] }]);
+    await client.close();
+  });
+
+  it('that are refused cost one question, and each has its answer in its place', async () => {
+    const group = new Group();
+    const bad = create('z', { range_end: key('a') });
+    const many = Array.from({ length: 1_000 }, () => bad);
+    const client = await Client.open(group, ...many, create('a'), ...many, create('a'));
+    const messages = await client.read(2_002);
+    const created = messages.flatMap((message, at) => ('canceled' in message ? [] : [at]));
+    expect(created).toEqual([1_000, 2_001]);
+    await client.close();
+  });
+});
+
 describe('a request that is no watch', () => {
   it.each<[string, string, number]>([
     ['broken JSON', '{bad', 400],
     ['an array', '[]', 400],
     ['a cut message', '{"create_request":{"key":"YQ==', 400],
-    ['a good message and a cut one', `${JSON.stringify(create('a'))}{"create_re`, 400],
     ['a key that is a number', '{"create_request":{"key":7}}', 400],
     ['a key that is no base64', '{"create_request":{"key":"*"}}', 400],
     ['a revision that is text', '{"create_request":{"key":"YQ==","start_revision":"x"}}', 400],
@@ -149,6 +187,12 @@ describe('a request that is no watch', () => {
     ['two requests in one', '{"create_request":{},"cancel_request":{}}', 400],
     ['a body of ten megabytes', `{"create_request":{"key":"${'A'.repeat(10_000_000)}"}}`, 429],
     ['a message of five', `{"create_request":{"key":"${'A'.repeat(5_000_000)}"}}`, 429],
+    [
+      'a message of five after a good one',
+      `{}{"create_request":{"key":"${'A'.repeat(5e6)}"}}`,
+      429,
+    ],
+    ['more requests than a body may have', '{}'.repeat(20_001), 429],
   ])('%s is refused at once', async (_, body, status) => {
     const request = new Request('http://quorate/v3/watch', { method: 'POST', body });
     const response = await app.fetch(request, new Group().env);

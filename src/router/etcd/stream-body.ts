@@ -1,0 +1,49 @@
+/**
+ * The requests of a stream that came in one body, one JSON value after another. As etcd's gateway reads them:
+ * what follows a value that is no request is not looked at, and if that is the first, the call is refused.
+ *
+ * They are bounded, which etcd's are not: a body of megabytes has room for millions of `{}`, and whoever
+ * shares the isolate and the member would wait for all of them.
+ */
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { GrpcCode } from '../../api/errors.ts';
+import { maxMessageBytes } from '../../api/limits.ts';
+import { badStream, gatewayError, messageTooLarge } from './errors.ts';
+import { encodedSize, readMessage } from './json-message.ts';
+import { BadJson, values } from './json-text.ts';
+
+/** As many watches as one stream may have, and a request more for each. */
+export const streamRequestsMax = 20_000;
+
+/** A Response is the refusal. */
+export function readStream<D extends DescMessage>(
+  desc: D,
+  text: string,
+): MessageShape<D>[] | Response {
+  const requests: MessageShape<D>[] = [];
+  for (const value of values(text)) {
+    if (requests.length === streamRequestsMax)
+      return gatewayError(
+        GrpcCode.ResourceExhausted,
+        `quorate: more than ${streamRequestsMax} requests in one body`,
+      );
+    const request = read(desc, value);
+    if (request instanceof BadJson) {
+      if (requests.length === 0) return badStream(request.message);
+      break;
+    }
+    const size = encodedSize(desc, request, value.length);
+    if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
+    requests.push(request);
+  }
+  return requests;
+}
+
+function read<D extends DescMessage>(desc: D, text: string): MessageShape<D> | BadJson {
+  try {
+    return readMessage(desc, text);
+  } catch (error) {
+    if (error instanceof BadJson) return error;
+    throw error;
+  }
+}
