@@ -5,6 +5,7 @@ const rest = ['test/router/rest-leases.test.ts'];
 const locks = ['test/router/locks/etcd.test.ts'];
 const restLocks = ['test/router/locks/rest.test.ts'];
 const leases = ['test/router/leases.test.ts'];
+const sessions = ['test/router/watch/session.test.ts'];
 const streams = ['test/router/watch/stream.test.ts'];
 
 export const lockMutants: readonly Mutant[] = [
@@ -22,7 +23,7 @@ export const lockMutants: readonly Mutant[] = [
       name: 'requests-beyond-garbage',
       standsFor: 'what follows a request that is none is taken for requests',
       find: '      break;',
-      replace: '      if (HIT) continue;',
+      replace: '      if (HIT) continue;\n      break;',
       hint: leases,
     },
     {
@@ -55,7 +56,7 @@ export const lockMutants: readonly Mutant[] = [
       standsFor: 'who asks while an answer is under way gets that one, which may say less',
       find: '    if (more) this.progress();',
       replace: '    if (more && !HIT) this.progress();',
-      hint: streams,
+      hint: sessions,
     },
   ]),
   ...inFile('src/router/etcd/lease-id.ts', [

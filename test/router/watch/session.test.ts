@@ -180,6 +180,17 @@ describe('a session', () => {
     expect((await read(session, 2)).sort()).toEqual(['canceled 1', 'located 8 at 1']);
   });
 
+  it('answers progress that is asked for while an answer is under way by one more, however often', async () => {
+    const group = new Group();
+    const session = sessionOn(group);
+    session.watch(0, spec('a'));
+    await read(session, 1);
+    for (let n = 0; n < 9; n += 1) session.progress();
+    for (let n = 0; n < 9; n += 1) await macrotask();
+    for (let n = 0; n < 2; n += 1) group.at.apply(set('a'));
+    expect(await read(session, 3)).toEqual(['progress 1', 'progress 1', '0 at 2: +a@2']);
+  });
+
   it('does not answer progress before what it has missed', async () => {
     const group = new Group();
     const session = sessionOn(group);
