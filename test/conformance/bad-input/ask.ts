@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
 import type { Json } from '../exchange.ts';
 import { parseJson } from '../send.ts';
-import type { Answer, Row } from './table.ts';
+import type { Answer, Row } from './answers.ts';
 
 /** A stream that is to say no more, or nothing at all, is listened to for so long. */
 const quietMs = 150;

@@ -1,7 +1,8 @@
 /** Sends all rows, one after another, and tells which are not answered as they are to be. */
 import { Gateway } from '../../support/gateway.ts';
+import type { Row } from './answers.ts';
 import { differenceOf } from './ask.ts';
-import { type Row, rows, sharedLease } from './table.ts';
+import { rows, sharedLease } from './table.ts';
 
 export async function differences(
   url: string,
