@@ -17,26 +17,36 @@ const senders = 32;
 const keptKeys = 100;
 const timeoutMs = 60_000 + requests * 20;
 
-const gatewayPaths = ['range', 'put', 'deleterange', 'txn', 'compaction'].map(
-  (method) => `/v3/kv/${method}`,
-);
-const otherPosts = ['/v1/txn', '/v1/compact', '/v3/kv/nothing', '/v3/nothing', '/', '/v1/%ff'];
+const gatewayPaths = [
+  ...['kv/range', 'kv/put', 'kv/deleterange', 'kv/txn', 'kv/compaction', 'watch'],
+  ...['lease/grant', 'lease/revoke', 'lease/timetolive', 'lease/keepalive'],
+  ...['lock/lock', 'lock/unlock', 'election/campaign', 'election/proclaim', 'election/resign'],
+  ...['election/leader', 'election/observe'],
+].map((method) => `/v3/${method}`);
+const otherPosts = [
+  ...['/v1/txn', '/v1/compact', '/v3/kv/nothing', '/v3/nothing', '/', '/v1/%ff'],
+  ...['/v1/leases', '/v1/leases/x/keepalive', '/v1/leases/99999999999999999999', '/v1/tickets'],
+  ...['/v1/locks/a', '/v1/locks/%', '/v1/locks/a/renew', '/v1/elections/a/campaign', '/v1/watch'],
+];
 
 /** Right requests, to be cut off in the middle. */
 const wholeBodies = [
   '{"key":"YQ==","range_end":"Yg==","limit":"10","sort_order":"DESCEND"}',
   '{"key":"YQ==","value":"Yg==","lease":"0","prev_kv":true}',
   '{"compare":[{"key":"YQ==","target":"VERSION","result":"EQUAL","version":"1"}],"success":[{"request_put":{"key":"YQ==","value":"Yg=="}}],"failure":[]}',
+  '{"TTL":"60","ID":"7"}',
+  '{"leader":{"name":"YQ==","key":"YS83","rev":"2","lease":"7"},"value":"Yg=="}',
+  '{"create_request":{"key":"YQ==","start_revision":"1","filters":["NOPUT"]}}',
 ];
 
 /** Well-formed JSON that is wrong in every method; a field that a method does not know is ignored. */
 const wrongBodies = [
   ...['[]', '"text"', 'true', '17', '1e999'],
-  '{"key":12,"revision":"x","compare":3}',
-  '{"key":"!!!","revision":{},"success":"x"}',
-  '{"key":{},"revision":[],"failure":{"a":1}}',
-  '{"key":[],"revision":"9e99","success":[{"request_put":5}]}',
-  '{"key":true,"revision":true,"compare":[{"result":"MAYBE"}],"success":[1]}',
+  '{"key":12,"revision":"x","compare":3,"ID":"x","name":5,"leader":5,"create_request":5}',
+  '{"key":"!!!","revision":{},"success":"x","ID":{},"name":"!","leader":"x","cancel_request":[]}',
+  '{"key":{},"revision":[],"failure":{"a":1},"ID":1.5,"name":{},"leader":[],"progress_request":1}',
+  '{"key":[],"revision":"9e99","success":[{"request_put":5}],"ID":"9223372036854775808","name":[],"leader":{"rev":"x"},"create_request":{"key":5}}',
+  '{"key":true,"revision":true,"compare":[{"result":"MAYBE"}],"success":[1],"ID":true,"name":true,"leader":{"key":5},"create_request":{"filters":["NOPE"]}}',
 ];
 
 it(

@@ -20,7 +20,10 @@ export async function readJson<Output>(
 }
 
 export function parseJson<Output>(text: string, schema: v.GenericSchema<unknown, Output>): Output {
-  const result = v.safeParse(schema, parse(text));
+  const json = parse(text);
+  // To valibot a list is an object, too: one without fields, which an object of options may be.
+  if (Array.isArray(json)) throw new Refusal('bad-request', 'the body is a list, not an object');
+  const result = v.safeParse(schema, json);
   if (result.success) return result.output;
   const [issue] = result.issues;
   const at = v.getDotPath(issue);

@@ -68,6 +68,15 @@ export const lockMutants: readonly Mutant[] = [
       hint: leases,
     },
   ]),
+  ...inFile('src/router/rest/body.ts', [
+    {
+      name: 'list-for-options',
+      standsFor: 'a body that is a list takes a lock',
+      find: 'if (Array.isArray(json)) throw',
+      replace: 'if (!HIT && Array.isArray(json)) throw',
+      hint: restLocks,
+    },
+  ]),
   ...inFile('src/router/rest/write-key.ts', [
     {
       name: 'lease-of-a-repeated-put-ended',

@@ -100,10 +100,12 @@ describe('a lock', () => {
     expect((await call('GET', `locks/${name}`)).json).toMatchObject({ held: true });
   });
 
-  test.each<[string, string, Json | undefined, number]>([
+  test.each<[string, string, Json | string | undefined, number]>([
     ['POST', 'locks/l', { ttl: 0 }, 400],
     ['POST', 'locks/l', { wait: 61 }, 400],
     ['POST', 'locks/l', { wait: -1 }, 400],
+    ['POST', 'locks/l', '[]', 400],
+    ['POST', 'elections/l/campaign', '[]', 400],
     ['POST', 'locks/l', { value: 'x' }, 400],
     ['POST', 'locks/%zz', {}, 400],
     ['POST', 'locks/', {}, 404],
