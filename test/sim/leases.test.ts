@@ -17,7 +17,9 @@ import {
   hasLease,
   keepAlive,
   keepAliveOp,
+  persist,
   put,
+  putOp,
   responseOf,
   revokeOp,
   timeToLive,
@@ -283,6 +285,27 @@ describe('a member that has its leases from a snapshot', () => {
     expect(cluster.alarms(3).rung).toBe(1);
     expect(hasLease(cluster, 3, 7n)).toBe(true);
     expect(cluster.alarmIn(3)).toBeGreaterThan(3_500_000);
+  });
+});
+
+describe('a leader that others have replaced', () => {
+  it('ends no lease that they keep alive, and keeps none alive', async () => {
+    const cluster = await born();
+    await grant(cluster, 1, 7n, 10);
+    cluster.drop = ({ from, to }) => from !== 0 && (from === 1 || to === 1);
+    await persist(cluster, putOp('a', '2'), [2, 3]);
+    const leader = [2, 3].find((place) => cluster.status(place).role === 'leader') ?? 0;
+    expect(cluster.status(1).role).toBe('leader');
+    for (let n = 0; n < 10; n += 1) {
+      expect(await keepAlive(cluster, leader, 7n)).toEqual([10]);
+      await cluster.world.pass(2_000);
+      // It knows of no other, and its own time for the lease is over.
+      const reply = await cluster.world.settle(cluster.ask(1, keepAliveOp(7n)));
+      expect(reply.outcome.case).not.toBe('response');
+    }
+    cluster.drop = () => false;
+    await cluster.world.pass(5_000);
+    for (const place of [1, 2, 3]) expect(hasLease(cluster, place, 7n)).toBe(true);
   });
 });
 

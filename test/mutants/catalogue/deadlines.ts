@@ -31,6 +31,23 @@ export const deadlineMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/node-do/group-member.ts', [
+    {
+      name: 'keep-alive-unconfirmed',
+      standsFor: 'past bug 25: a deposed leader acknowledges keep-alives',
+      find: '        this.beginRead(deadline, (outcome) => {',
+      replace: `        (
+          (HIT && {
+            begin: (_: number, settle: (outcome: ReadOutcome) => void) => {
+              settle('ready');
+              this.turn(nothing);
+            },
+          }) || { begin: () => {} }
+        ).begin(deadline, (outcome) => {`,
+      hint,
+    },
+  ]),
+
   ...inFile('src/node-do/leases.ts', [
     {
       name: 'expiry-not-held-back',
