@@ -61,14 +61,14 @@ export class Alarms {
     this.plan = plan;
     this.saved = plan;
     // Plan and alarm became durable together: what is still ahead need not be set again by each life.
-    const now = platform.now();
+    const now = platform.wallTime();
     const isAhead = [plan.repairAt, plan.watchAt].filter((at) => at > now);
     this.at = isAhead.length > 0 ? Math.min(...isAhead) : null;
   }
 
   /** It has rung, maybe early or for nothing: what is due? */
   rung(): Rung {
-    const now = this.platform.now();
+    const now = this.platform.wallTime();
     const { watchAt } = this.plan;
     const repair = isPast(this.repairAt(now), now);
     const keepAlive = isPast(this.keepAliveAt, now);
@@ -86,7 +86,8 @@ export class Alarms {
    * in the middle, the alarm has the next one look at it.
    */
   expectLongWork(): void {
-    if (this.plan.repairAt === 0) this.change({ repairAt: this.platform.now() + repairFirstMs });
+    if (this.plan.repairAt === 0)
+      this.change({ repairAt: this.platform.wallTime() + repairFirstMs });
   }
 
   get isWatching(): boolean {
@@ -101,7 +102,7 @@ export class Alarms {
 
   /** The watchdog asks. Nothing is written before it has an answer. */
   watchAsks(): void {
-    this.asksAgainAt = this.platform.now() + watchAgainMs;
+    this.asksAgainAt = this.platform.wallTime() + watchAgainMs;
   }
 
   /** A leader has said when to look next; null: it has no lease, and there is nothing to watch. */
@@ -114,7 +115,7 @@ export class Alarms {
   watchUnanswered(): void {
     const watchMs = Math.min(watchMaxMs, Math.max(watchFirstMs, 2 * this.plan.watchMs));
     this.watchAsked();
-    this.change({ watchMs, watchAt: this.platform.now() + watchMs });
+    this.change({ watchMs, watchAt: this.platform.wallTime() + watchMs });
   }
 
   private watchAsked(): void {
@@ -131,7 +132,7 @@ export class Alarms {
 
   /** After each turn. */
   arrange({ atRest, needsRepair, leaseEndsAt }: Duties): void {
-    const now = this.platform.now();
+    const now = this.platform.wallTime();
     this.planKeepAlive(atRest, now);
     this.planRepair(atRest, needsRepair, now);
     if (this.plan !== this.saved) this.platform.transaction(() => this.save());

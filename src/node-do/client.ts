@@ -214,7 +214,7 @@ export class ClientService {
 
   /** null: unknown, also when the clock has been set back since. */
   private ageOf(time: number | null): number | null {
-    const now = this.platform.now();
+    const now = this.platform.wallTime();
     return time === null || time > now ? null : now - time;
   }
 

@@ -439,7 +439,7 @@ export class GroupMember {
     const leads = this.core.role === 'leader';
     if (leads) {
       this.proposals.appended(first.append);
-      this.leases.proposeDue(now);
+      this.leases.proposeDue();
     } else this.proposals.failQueue();
     if (!this.mayRead) this.reads.failQueue();
     const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
@@ -478,7 +478,7 @@ export class GroupMember {
   private flushReads(now: number): boolean {
     const at = this.reads.leavesAt(now);
     if (at === null || now < at) return false;
-    const batch = this.reads.takeBatch(now);
+    const batch = this.reads.takeBatch(now, this.platform.wallTime());
     if (!this.core.readIndex(batch, now)) this.reads.drop(batch);
     return true;
   }
@@ -633,7 +633,7 @@ export class GroupMember {
     this.alarms.arrange({
       atRest,
       needsRepair: atRest && this.core.needsRepair,
-      leaseEndsAt: clock.isRunning ? this.leases.alarmAt(this.platform.now()) : undefined,
+      leaseEndsAt: clock.isRunning ? this.leases.alarmAt() : undefined,
     });
   }
 
@@ -652,7 +652,7 @@ export class GroupMember {
         ? this.proposals.leavesAt(this.core.uncommittedEntries, now)
         : null,
       this.reads.leavesAt(now),
-      this.leases.nextDeadline(now),
+      this.leases.nextDeadline(),
     ])
       if (at !== null && (earliest === null || at < earliest)) earliest = at;
     return earliest;

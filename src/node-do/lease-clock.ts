@@ -79,7 +79,7 @@ export class LeaseClock {
     if (!this.office) throw new Error('only a leader keeps leases alive');
     const { term } = this.office;
     const { id, grant } = lease;
-    const at = deadline(lease, this.platform.now());
+    const at = deadline(lease, this.platform.wallTime());
     this.deadlines.set(lease, at);
     this.rows.save({ id, grant, at, term });
   }

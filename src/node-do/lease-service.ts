@@ -104,7 +104,7 @@ export class LeaseService {
     const answer = create(NextDeadlineSchema);
     const { next } = clock.deadlines;
     if (!isSettled()) answer.inMs = 0n;
-    else if (next !== null) answer.inMs = BigInt(Math.max(0, next - this.platform.now()));
+    else if (next !== null) answer.inMs = BigInt(Math.max(0, next - this.platform.wallTime()));
     return reply(toBinary(NextDeadlineSchema, answer));
   }
 
@@ -119,7 +119,7 @@ export class LeaseService {
 
   /** Whole seconds, as etcd counts them; one whose expiry is on its way has none left. */
   private remaining(lease: Lease): number {
-    const leftMs = this.endOf(lease) - skewAllowanceMs - this.platform.now();
+    const leftMs = this.endOf(lease) - skewAllowanceMs - this.platform.wallTime();
     return Math.max(0, Math.floor(leftMs / 1_000));
   }
 

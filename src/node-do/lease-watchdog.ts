@@ -89,11 +89,11 @@ export class LeaseWatchdog {
     // A leader that does not get its leases to end is asked less and less often, too.
     if (answer === null || answer.inMs === 0n) this.alarms.watchUnanswered();
     else if (answer.inMs === undefined) this.alarms.watchNext(null);
-    else this.alarms.watchNext(this.platform.now() + Number(answer.inMs) + this.grace);
+    else this.alarms.watchNext(this.platform.wallTime() + Number(answer.inMs) + this.grace);
   }
 
   private watch(inMs: number): void {
-    this.alarms.watchFrom(this.platform.now() + inMs + this.grace);
+    this.alarms.watchFrom(this.platform.wallTime() + inMs + this.grace);
   }
 
   private get grace(): number {

@@ -23,6 +23,7 @@ const againMs = 20;
 export class Leases {
   readonly clock: LeaseClock;
   readonly keepAlives: KeepAlives;
+  private readonly platform: Platform;
   private readonly proposals: Proposals;
 
   constructor(
@@ -31,6 +32,7 @@ export class Leases {
     proposals: Proposals,
     onLoaded: () => void,
   ) {
+    this.platform = platform;
     this.proposals = proposals;
     this.clock = new LeaseClock(platform, machine, onLoaded);
     this.keepAlives = new KeepAlives(platform, machine, this.clock);
@@ -43,17 +45,18 @@ export class Leases {
   }
 
   /** Proposes the expiry of what is due. An expiry names the grant that it ends (rule 6). */
-  proposeDue(now: number): void {
+  proposeDue(): void {
     if (!this.clock.isRunning) return;
+    const now = this.platform.wallTime();
     const { deadlines } = this.clock;
     for (const deadline of deadlines.due(now)) {
       if (deadlines.proposedCount >= proposedMax) return;
       if (this.isHeldBack(deadline, now)) continue;
-      if (!this.propose(deadline, now)) return;
+      if (!this.propose(deadline)) return;
     }
   }
 
-  private propose(deadline: Deadline, now: number): boolean {
+  private propose(deadline: Deadline): boolean {
     const { id, grant } = deadline;
     const { deadlines } = this.clock;
     const value = { id, grant: BigInt(grant) };
@@ -63,7 +66,7 @@ export class Leases {
     );
     const isTaken = this.proposals.enqueue({
       command,
-      queuedAt: now,
+      queuedAt: this.platform.now(),
       proposed: false,
       // Whatever became of it: a lease that is still there is due again.
       settle: () => deadlines.settle(deadline),
@@ -76,9 +79,10 @@ export class Leases {
     return now < at + heldBackMs && this.keepAlives.waitingFor(id) > 0;
   }
 
-  /** When an overdue lease is to be looked at again if nothing else happens. */
-  nextDeadline(now: number): number | null {
+  /** When, in the time of this life, an overdue lease is to be looked at again if nothing else happens. */
+  nextDeadline(): number | null {
     const { deadlines } = this.clock;
+    const now = this.platform.wallTime();
     let earliest: number | null = null;
     for (const deadline of deadlines.due(now)) {
       // What becomes of those that are under way is an event.
@@ -86,13 +90,13 @@ export class Leases {
       const at = this.isHeldBack(deadline, now) ? deadline.at + heldBackMs : now + againMs;
       if (earliest === null || at < earliest) earliest = at;
     }
-    return earliest;
+    return earliest === null ? null : this.platform.now() + (earliest - now);
   }
 
   /** When the alarm is to ring for the first lease that ends; null: there is none. */
-  alarmAt(now: number): number | null {
+  alarmAt(): number | null {
     const { deadlines } = this.clock;
-    deadlines.due(now);
+    deadlines.due(this.platform.wallTime());
     const { next } = deadlines;
     return next === null ? null : Math.ceil(next / alarmGridMs) * alarmGridMs;
   }

@@ -117,7 +117,7 @@ export class MemberStorage {
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       if (effects.abandonReception) this.machine.abandonReceive();
       this.receive(effects);
-      this.log.persist(effects, this.platform.now());
+      this.log.persist(effects, this.platform.wallTime());
       this.apply(effects.committed, results);
       onApplied();
       if (effects.closeSnapshot) this.closeSnapshot();

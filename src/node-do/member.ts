@@ -74,7 +74,7 @@ export class Member {
     this.code = code;
     this.tuning = tuning;
     if (needsUpgrade(platform.sql))
-      platform.transaction(() => upgradeSchema(platform.sql, platform.now()));
+      platform.transaction(() => upgradeSchema(platform.sql, platform.wallTime()));
     this.identity = loadIdentity(platform.sql);
     if (this.identity?.birth) this.join(this.identity, this.identity.birth);
     else {
@@ -160,7 +160,7 @@ export class Member {
       saveIncarnation(this.platform.sql, incarnation);
       const self = memberId(this.platform.place, incarnation);
       const alone = { voters: [self], outgoing: [], learners: [] };
-      takeOver(this.platform.sql, alone, this.platform.now());
+      takeOver(this.platform.sql, alone, this.platform.wallTime());
     });
     this.counters.commits += 1;
     this.identity = { ...identity, incarnation, birth, boot: group.boot, plan: noPlan };

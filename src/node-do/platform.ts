@@ -18,15 +18,17 @@ export interface Platform {
   transaction(work: () => void): void;
   /** Bytes that the database takes. */
   databaseBytes(): number;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, for what outlives this life. The clock may be set back at any time. */
+  wallTime(): number;
+  /** Milliseconds that go on all the same (steady-clock.ts), for what this life waits for. */
   now(): number;
   /** Uniform in [0, 1). */
   random(): number;
   /** 16 random hex digits. */
   randomId(): string;
-  /** Calls Member.onTimer at `at`; replaces the earlier timer; null: no timer. */
+  /** Calls Member.onTimer when now() is `at`; replaces the earlier timer; null: no timer. */
   setTimer(at: number | null): void;
-  /** Calls Member.onAlarm at `at`, in a later life too; replaces the earlier alarm; null: none. */
+  /** Calls Member.onAlarm when wallTime() is `at`, in a later life too; replaces the earlier alarm; null: none. */
   setAlarm(at: number | null): void;
   /** Lets other events in: resolves in a later turn of the event loop. */
   yieldTurn(): Promise<void>;

@@ -8,6 +8,7 @@ import { newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
 import { Member } from './member.ts';
 import type { MemberPath, Platform } from './platform.ts';
+import { SteadyClock } from './steady-clock.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 export interface RaftNodeEnv {
@@ -27,6 +28,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
   private readonly member: Member;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private timerAt = 0;
+  private readonly clock = new SteadyClock(() => Date.now());
   private readonly sockets = new Map<WebSocket, WatchSocket>();
 
   constructor(ctx: DurableObjectState, env: RaftNodeEnv) {
@@ -116,7 +118,8 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       sql,
       transaction: (work) => storage.transactionSync(work),
       databaseBytes: () => storage.sql.databaseSize,
-      now: () => Date.now(),
+      wallTime: () => Date.now(),
+      now: () => this.clock.now(),
       random: () => Math.random(),
       randomId: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
       preferredPlaces: preferredPlaces(this.env.PREFERRED_LEADERS),
@@ -147,7 +150,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         this.timer = null;
         this.member.onTimer();
       },
-      Math.max(0, at - Date.now()),
+      Math.max(0, at - this.clock.now()),
     );
   }
 

@@ -19,6 +19,8 @@ export interface Read {
 
 interface Batch {
   readonly since: number;
+  /** The wall time then. */
+  readonly askedAt: number;
   readonly reads: readonly Read[];
 }
 
@@ -60,11 +62,11 @@ export class Reads {
   }
 
   /** The whole queue leaves as one batch; its id is what the core is asked with. */
-  takeBatch(now: number): number {
+  takeBatch(now: number, askedAt: number): number {
     const batch = this.nextBatch;
     this.nextBatch += 1;
     this.pacing.left(this.queue.length);
-    this.underWay.set(batch, { since: now, reads: this.queue });
+    this.underWay.set(batch, { since: now, askedAt, reads: this.queue });
     this.queue = [];
     return batch;
   }
@@ -106,8 +108,8 @@ export class Reads {
     );
     const ready = this.confirmed.filter(({ index }) => index <= applied);
     this.confirmed = waiting;
-    for (const { reads, since } of ready) {
-      this.shownAt = Math.max(this.shownAt ?? since, since);
+    for (const { reads, askedAt } of ready) {
+      this.shownAt = Math.max(this.shownAt ?? askedAt, askedAt);
       for (const read of reads) read.settle('ready');
     }
   }

@@ -26,6 +26,7 @@ import {
   type Platform,
   thisCode,
 } from '../../src/node-do/platform.ts';
+import { SteadyClock } from '../../src/node-do/steady-clock.ts';
 import { NodeSql } from '../support/node-sql.ts';
 import type { SimSocket } from './watch/sim-socket.ts';
 import { type Cancellable, World } from './world.ts';
@@ -75,6 +76,7 @@ class Place {
 /** One incarnation of the object in memory. */
 class Life {
   readonly member: Member;
+  readonly clock: SteadyClock;
   ended = false;
   /** When all that this life has committed is durable. */
   durableAt = 0;
@@ -82,6 +84,7 @@ class Life {
   readonly inFlight = new Set<(error: Error) => void>();
 
   constructor(cluster: Cluster, place: number, sql: NodeSql) {
+    this.clock = new SteadyClock(() => cluster.now(place));
     const counters = newCounters();
     const code = cluster.codeOf(place);
     this.member = new Member(platformOf(cluster, place, sql, this), counters, code);
@@ -343,7 +346,8 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       life.durableAt = Math.max(life.durableAt, world.now) + cluster.commitMs;
     },
     databaseBytes: () => 0,
-    now: () => cluster.now(place),
+    wallTime: () => cluster.now(place),
+    now: () => life.clock.now(),
     random: () => world.random(),
     randomId: () =>
       Math.floor(world.random() * 2 ** 52)
@@ -353,7 +357,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       if (life.timer) life.timer.cancelled = true;
       life.timer = null;
       if (at === null || life.ended) return;
-      life.timer = world.schedule(at - cluster.now(place), () => {
+      life.timer = world.schedule(at - life.clock.now(), () => {
         life.timer = null;
         if (!life.ended) life.member.onTimer();
       });

@@ -86,7 +86,7 @@ describe('reads', () => {
 
   it('that are confirmed wait until their index is applied', () => {
     const { reads, outcomes } = asked();
-    reads.confirm(reads.takeBatch(0), 5, 1);
+    reads.confirm(reads.takeBatch(0, 0), 5, 1);
     reads.settleUpTo(4);
     expect(outcomes).toEqual([]);
     reads.settleUpTo(5);
@@ -99,7 +99,7 @@ describe('reads', () => {
     for (let n = 0; n < 100; n += 1) {
       const read = { queuedAt: n, settle: () => {} };
       reads.enqueue(read);
-      reads.confirm(reads.takeBatch(n), 5, n);
+      reads.confirm(reads.takeBatch(n, n), 5, n);
       // Its index does not come here, and its client has a deadline.
       reads.settleUpTo(4);
       expect(waiting()).toBe(1);
@@ -111,11 +111,11 @@ describe('reads', () => {
 
   it('are answered once, whatever becomes of them', () => {
     const { reads, outcomes, enqueue } = asked();
-    reads.drop(reads.takeBatch(0));
+    reads.drop(reads.takeBatch(0, 0));
     enqueue();
     reads.failQueue();
     enqueue();
-    reads.confirm(reads.takeBatch(0), 5, 1);
+    reads.confirm(reads.takeBatch(0, 0), 5, 1);
     enqueue();
     reads.abandon();
     expect(outcomes).toEqual(Array(4).fill('notLeader'));

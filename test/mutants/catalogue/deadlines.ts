@@ -95,7 +95,7 @@ export const deadlineMutants: readonly Mutant[] = [
       standsFor: 'each life of a leader gives every lease its TTL again',
       rule: 7,
       find: 'isValid ? row.at : deadline(lease, beganAt)',
-      replace: 'isValid ? row.at : deadline(lease, HIT ? this.platform.now() : beganAt)',
+      replace: 'isValid ? row.at : deadline(lease, HIT ? this.platform.wallTime() : beganAt)',
     },
     {
       name: 'grant-without-row',
@@ -103,7 +103,7 @@ export const deadlineMutants: readonly Mutant[] = [
       rule: 7,
       find: '      else this.restart(lease);',
       replace:
-        '      else this.deadlines.set(lease, HIT ? deadline(lease, this.platform.now()) : 0);',
+        '      else this.deadlines.set(lease, HIT ? deadline(lease, this.platform.wallTime()) : 0);',
     },
     {
       name: 'old-deadlines-stay',
@@ -159,7 +159,7 @@ export const deadlineMutants: readonly Mutant[] = [
       rule: 14,
       find: 'else if (answer.inMs === undefined) this.alarms.watchNext(null);',
       replace:
-        'else if (answer.inMs === undefined && HIT) this.alarms.watchNext(this.platform.now() + 60_000);\n    else if (answer.inMs === undefined) return;',
+        'else if (answer.inMs === undefined && HIT) this.alarms.watchNext(this.platform.wallTime() + 60_000);\n    else if (answer.inMs === undefined) return;',
     },
     {
       name: 'nobody-watches',
@@ -195,8 +195,8 @@ export const deadlineMutants: readonly Mutant[] = [
     {
       name: 'allowance-in-ttl',
       standsFor: 'a client is told the allowance for skew as time left',
-      find: 'this.endOf(lease) - skewAllowanceMs - this.platform.now()',
-      replace: 'this.endOf(lease) - (HIT ? 0 : skewAllowanceMs) - this.platform.now()',
+      find: 'this.endOf(lease) - skewAllowanceMs - this.platform.wallTime()',
+      replace: 'this.endOf(lease) - (HIT ? 0 : skewAllowanceMs) - this.platform.wallTime()',
       hint,
     },
   ]),
@@ -213,7 +213,7 @@ export const deadlineMutants: readonly Mutant[] = [
       name: 'question-lost-with-life',
       standsFor: 'a watchdog whose life ends with its question on the way never asks again',
       rule: 14,
-      find: 'this.asksAgainAt = this.platform.now() + watchAgainMs;',
+      find: 'this.asksAgainAt = this.platform.wallTime() + watchAgainMs;',
       replace: 'if (HIT) this.change({ watchAt: 0 });',
     },
     {

@@ -124,9 +124,9 @@ export const turnMutants: readonly Mutant[] = [
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       if (effects.abandonReception) this.machine.abandonReceive();
       this.receive(effects);
-      this.log.persist(effects, this.platform.now());`,
+      this.log.persist(effects, this.platform.wallTime());`,
       replace: `    if (HIT && effects.chunks.length === 0)
-      this.log.persist(effects, this.platform.now());
+      this.log.persist(effects, this.platform.wallTime());
     this.platform.transaction(() => {
       if (savesBoot) saveBoot(this.platform.sql, this.boot);
       this.receive(effects);`,
@@ -135,7 +135,7 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'persists-after-apply',
       standsFor: 'past bug 15: entries are applied, and never written',
-      find: '      this.log.persist(effects, this.platform.now());',
+      find: '      this.log.persist(effects, this.platform.wallTime());',
       replace: '      HIT;',
       hint: sim('group'),
     },
@@ -332,6 +332,17 @@ export const turnMutants: readonly Mutant[] = [
       find: '          this.events.onAnswer(id, answer);\n          this.flushAll();',
       replace: '          this.events.onAnswer(id, answer);\n          HIT;',
       hint: sim('queues'),
+    },
+  ]),
+
+  ...inFile('src/node-do/steady-clock.ts', [
+    {
+      name: 'waits-by-the-wall-clock',
+      standsFor: 'a clock that is set back by an hour stops a member for an hour',
+      find: 'if (wall < this.seen) this.setBackMs += this.seen - wall;',
+      replace: 'HIT;',
+      hint: sim('clock'),
+      simulatedSeeds: 50,
     },
   ]),
 

@@ -11,6 +11,7 @@ import type { Sql } from '../../../src/kv/sql.ts';
 import { newCounters } from '../../../src/node-do/counters.ts';
 import { Member } from '../../../src/node-do/member.ts';
 import type { CodeVersion, Platform } from '../../../src/node-do/platform.ts';
+import { SteadyClock } from '../../../src/node-do/steady-clock.ts';
 import { Random } from '../../support/random.ts';
 import type { Cancellable } from '../world.ts';
 import { Disk } from './disk.ts';
@@ -225,6 +226,7 @@ export class Life {
   readonly number: number;
   readonly code: CodeVersion;
   readonly member: Member;
+  readonly clock: SteadyClock;
   superseded = false;
   /** Who it is in the network: a machine that runs the object no more has links of its own. */
   party: number;
@@ -238,6 +240,7 @@ export class Life {
   constructor(simulation: Simulation, place: Place) {
     this.simulation = simulation;
     this.place = place;
+    this.clock = new SteadyClock(() => place.now());
     place.lives += 1;
     this.number = place.lives;
     this.party = place.number;
@@ -283,14 +286,14 @@ export class Life {
     for (const send of this.gated.splice(0)) send();
   }
 
-  /** As RaftNode: an earlier timer that is set already serves too. In this place's time. */
+  /** As RaftNode: an earlier timer that is set already serves too. In the time of this life. */
   setTimer(at: number | null): void {
-    const { timer, place, simulation } = this;
+    const { timer, simulation } = this;
     if (timer && at !== null && timer.at <= at && !this.ended) return;
     if (timer) timer.event.cancelled = true;
     this.timer = null;
     if (at === null || this.ended) return;
-    const event = simulation.world.schedule(at - place.now(), () => {
+    const event = simulation.world.schedule(at - this.clock.now(), () => {
       this.timer = null;
       simulation.runIn(this, () => this.member.onTimer());
     });
@@ -355,7 +358,8 @@ function platformOf(simulation: Simulation, place: Place, life: Life): Platform 
     preferredPlaces: simulation.plan.shape.preferredPlaces,
     transaction: (work) => life.transaction(work),
     databaseBytes: () => 0,
-    now: () => place.now(),
+    wallTime: () => place.now(),
+    now: () => life.clock.now(),
     random: () => place.random.next(),
     randomId: () =>
       Math.floor(place.random.next() * 2 ** 52)

@@ -189,6 +189,7 @@ export function makePlan(seed: number): Plan {
     ...makeRollback(more, shape),
     ...makeLeftBehind(more, shape),
     ...makeLeases(new Random(seed + 0x1ea5_0000), shape),
+    ...makeSetBack(new Random(seed + 0xc10c_0000), shape),
   ].map((decision) => ({ ...decision, at: quiet(decision.at) }));
   decisions.sort((a, b) => a.at - b.at);
   return { shape: { ...shape, chaosMs: quiet(shape.chaosMs) }, decisions };
@@ -278,6 +279,14 @@ function makeOp(random: Random): ClientOp {
   const via = random.pick(['router', 'router', 'here', 'serializable'] as const);
   const place = random.integer(1, placesMax - 2);
   return { op: dice <= 92 ? 'get' : 'range', key, via, place };
+}
+
+/** In a quarter of the seeds the clock of all was ahead by far more than anybody waits, and is set right. */
+function makeSetBack(random: Random, { chaosMs }: Shape): Decision[] {
+  if (random.next() >= 1 / 4) return [];
+  const at = random.integer(Math.floor((3 * chaosMs) / 4), chaosMs);
+  const places = Array.from({ length: placesMax }, (_, before) => before + 1);
+  return places.map((place) => ({ at, do: 'clock', place, byMs: -600_000 }));
 }
 
 /** In most seeds; of short leases, so that they end under faults. */
