@@ -1,5 +1,5 @@
 /** etcd's leases at the gateway: what it takes, what it refuses, and how a keep-alive is answered. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRouter } from '../../src/router/app.ts';
 import { forgetAll } from '../../src/router/members/hints.ts';
 import { type Fake, failure, fakeMembers } from './support/members.ts';
@@ -9,12 +9,13 @@ const app = createRouter();
 let fake: Fake;
 
 beforeEach(() => {
+  vi.useRealTimers();
   forgetAll();
   fake = fakeMembers(storeLeader().script);
 });
 
-async function post(path: string, body: string) {
-  const answer = await app.request(path, { method: 'POST', body }, fake.env);
+async function post(path: string, body: string, headers: Record<string, string> = {}) {
+  const answer = await app.request(path, { method: 'POST', body, headers }, fake.env);
   const chunks: string[] = [];
   const decoder = new TextDecoder();
   for await (const chunk of answer.body ?? []) chunks.push(decoder.decode(chunk as Uint8Array));
@@ -22,7 +23,8 @@ async function post(path: string, body: string) {
   return { status: answer.status, chunks, messages, json: messages[0] ?? {} };
 }
 
-const lease = (call: string, body: string) => post(`/v3/lease/${call}`, body);
+const lease = (call: string, body: string, headers: Record<string, string> = {}) =>
+  post(`/v3/lease/${call}`, body, headers);
 const grant = (id: string, ttl = '60') => lease('grant', `{"TTL":${ttl},"ID":${id}}`);
 
 const ids = [
@@ -137,6 +139,21 @@ describe('a keep-alive', () => {
     const { messages } = await lease('keepalive', '{"ID":1}'.repeat(1_000));
     expect(messages).toHaveLength(1_000);
     expect(fake.sent).toHaveLength(4);
+  });
+
+  test.each([
+    ['has all the time that it needs', {}, 1_000],
+    ['ends with the deadline that a client names', { 'grpc-timeout': '5S' }, 769],
+  ])('of many %s', async (_, headers, answers) => {
+    const { script } = fake;
+    fake.script = (sent) => {
+      vi.setSystemTime(Date.now() + 2_000);
+      return script(sent);
+    };
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const { messages } = await lease('keepalive', '{"ID":1}'.repeat(1_000), headers);
+    expect(messages).toHaveLength(answers);
+    if (answers < 1_000) expect(messages.at(-1)).toMatchObject({ error: { grpc_code: 4 } });
   });
 
   test('takes no more of them than a body may have', async () => {

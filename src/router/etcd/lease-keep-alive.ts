@@ -10,7 +10,7 @@ import {
   type LeaseKeepAliveResponse,
   LeaseKeepAliveResponseSchema,
 } from '../../api/gen/rpc_pb.js';
-import { isOver } from '../http/deadline.ts';
+import { isOver, startDeadline } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
 import { type Answer, askGroup, type Served } from '../members/ask.ts';
 import { namedError, streamError } from './errors.ts';
@@ -46,7 +46,9 @@ export async function keepAlive(call: GatewayCall): Promise<Response> {
   return lines.response;
 }
 
-function askAll({ env, tenant, deadline }: GatewayCall, ids: bigint[]): Promise<Answer> {
+/** To a client that names no deadline the stream is open-ended, as in etcd: each question has its own. */
+function askAll({ env, tenant, deadline: all }: GatewayCall, ids: bigint[]): Promise<Answer> {
+  const deadline = all.byClient ? all : startDeadline(null, Date.now());
   const value = create(LeaseKeepAliveSchema, { ids });
   return askGroup({ env, tenant, deadline, kind: 'read', op: { case: 'leaseKeepAlive', value } });
 }
