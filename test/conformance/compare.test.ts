@@ -1,7 +1,8 @@
 /** The comparer must be able to fail: a conformance figure is worth what its comparer refuses. */
 import { describe, expect, it } from 'vitest';
 import { compare } from './compare.ts';
-import { type Answer, type Exchange, groupOf, loadExchanges } from './exchange.ts';
+import { type Answer, type Exchange, groupOf, loadExchanges, revisionOf } from './exchange.ts';
+import { Served, viaFollower } from './followers.ts';
 import { putBack, substitute } from './variables.ts';
 
 function exchange(recorded: Partial<Exchange>): Exchange {
@@ -69,6 +70,37 @@ describe('the recording', () => {
     expect(new Set(exchanges.map(({ name }) => name)).size).toBe(711);
     expect(loadExchanges('watch-create-now').length).toBe(288);
     expect(groupOf(exchange({ name: 'txn-a-b' }))).toBe('txn');
+  });
+
+  it('may be entered later, at the revision that the server had there', () => {
+    const exchanges = loadExchanges('auth-status-disabled', 'lock-lease-a');
+    expect(exchanges.length).toBe(34);
+    expect(revisionOf(exchanges[0] as Exchange)).toBe(102);
+    expect(() => loadExchanges(null, 'no-such')).toThrow('no exchange is named no-such');
+  });
+});
+
+describe('a read that a follower is to answer as etcd did', () => {
+  const headers = { 'kv-via': 'follower' };
+  it.each<[string, Partial<Exchange>, object]>([
+    ['a linearizable one', { body: { key: 'YQ==' } }, headers],
+    ['one that says so', { body: { serializable: false } }, headers],
+    ['a serializable one may be older', { body: { serializable: true } }, {}],
+    ['as its text says', { raw_body: '{"serializable": true}' }, {}],
+  ])('%s', (_what, recorded, expected) => {
+    expect(viaFollower(exchange(recorded))).toEqual(expected);
+  });
+
+  it('counts by who says that it served', () => {
+    const served = new Served();
+    const hear = (path: string, by?: string) =>
+      served.heard(exchange({ path }), by === undefined ? {} : { 'kv-served-by': by });
+    hear('/v3/kv/range', 'follower;place=2');
+    hear('/v3/kv/range', 'learner;place=4');
+    hear('/v3/kv/range', 'leader;place=1');
+    hear('/v3/kv/range');
+    hear('/v3/kv/put', 'follower;place=2');
+    expect(served.count()).toEqual({ byFollowers: 2, byLeader: 1 });
   });
 });
 
