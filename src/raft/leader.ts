@@ -6,6 +6,7 @@ import { payloadBytes } from './log.ts';
 import { followConfiguration } from './membership.ts';
 import { acknowledge } from './progress.ts';
 import { sendAppend } from './replication.ts';
+import { abandonReception } from './snapshots.ts';
 import { type Candidate, configurationOf, type Leader, type State } from './state.ts';
 import { confirmLeader } from './suspicion.ts';
 import { type Entry, invariant, type LogIndex, type MemberId, type Payload } from './types.ts';
@@ -15,6 +16,8 @@ export function becomeLeader(state: State, candidate: Candidate): void {
   state.termLeader = state.self;
   state.termLeaderBoot = state.boot;
   state.hardStateChanged = true;
+  // Nobody sends the rest of it to a leader: the survivor of a lost quorum (docs/decisions/membership.md).
+  if (state.receiving) abandonReception(state);
   // Only an entry of its own term shows a leader what is committed (thesis 3.6.2, 6.4).
   const role = newLeader(log.lastIndex + 1, true, null);
   state.role = role;

@@ -366,6 +366,22 @@ describe('a follower that lacks more than the log holds', () => {
     // 24 values of 1 MB in chunks of at most one value each, and a few asked for again.
     expect(chunks()).toBeLessThan(50);
   });
+
+  it('keeps nothing of a snapshot that never comes, when it has to go on alone', async () => {
+    const cluster = await groupWithout3();
+    await put(cluster, 1, 'b', '1');
+    await cluster.world.pass(20);
+    const reception = () => StateMachine.open(cluster.sql(3)).receiving;
+    expect(reception()).not.toBeNull();
+    cluster.drop = ({ from }) => from !== 0;
+    const { member } = cluster.life(3);
+    const { groupId } = cluster.status(3);
+    expect(await cluster.world.settle(member.recover(groupId ?? ''))).not.toBeNull();
+    await put(cluster, 3, 'b', '2');
+    await cluster.world.pass(10_000);
+    expect(reception()).toBeNull();
+    expect(StateMachine.open(cluster.sql(3)).clearPending()).toBe(false);
+  });
 });
 
 describe('a quorum that is lost for good', () => {

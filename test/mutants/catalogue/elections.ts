@@ -211,6 +211,13 @@ export const electionMutants: readonly Mutant[] = [
 
   ...inFile('src/raft/leader.ts', [
     {
+      name: 'reception-of-a-leader',
+      standsFor: 'the survivor of a lost quorum keeps half of a snapshot for ever',
+      find: 'if (state.receiving) abandonReception(state);',
+      replace: 'if (state.receiving && !HIT) abandonReception(state);',
+      hint: ['test/sim/membership.test.ts'],
+    },
+    {
       name: 'voter-log-unmatched',
       standsFor: 'a voter is taken to hold what the end of its log does not show',
       find: 'if (progress && state.log.matches(index, term))',
