@@ -135,11 +135,16 @@ export class Peers {
 
   /** Peers of its kind have as many calls as they may have together. */
   private isCrowded({ answering, id }: Peer): boolean {
-    if (!answering && this.callsOf((peer) => !peer.answering) >= silentCallsMax) return true;
     const { isVoter, otherVoters } = this.events.group();
+    const isSilent = (peer: Peer) => !peer.answering;
+    const isLearner = (peer: Peer) => !isVoter(peer.id);
+    if (!answering && this.callsOf(isSilent) >= silentCallsMax) return true;
     if (isVoter(id)) return false;
-    const learnersCallsMax = Math.max(1, this.callsLeft - Math.min(otherVoters, votersCallsMax));
-    return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax;
+    const most = Math.max(1, this.callsLeft - Math.min(otherVoters, votersCallsMax));
+    if (this.callsOf(isLearner) >= most) return true;
+    // The last one is for a learner that answers.
+    const silent = this.callsOf((peer) => isLearner(peer) && isSilent(peer));
+    return !answering && silent > 0 && silent >= most - 1;
   }
 
   private callsOf(isCounted: (peer: Peer) => boolean): number {

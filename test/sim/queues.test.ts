@@ -206,6 +206,17 @@ describe('calls to peers', () => {
     send(2, 3);
     expect(calls.slice(4).map(({ place }) => place)).toEqual([2, 3]);
   });
+
+  it('that are learners and did not answer leave a call to those that do', async () => {
+    const { calls, send } = calling(6);
+    send(6, 7, 8);
+    for (const call of calls) call.end(false);
+    await new Promise(setImmediate);
+    send(6, 7, 8);
+    expect(calls.slice(3).map(({ place }) => place)).toEqual([6, 7]);
+    send(9);
+    expect(calls.at(-1)?.place).toBe(9);
+  });
 });
 
 describe('rows to delete', () => {

@@ -300,16 +300,22 @@ export const turnMutants: readonly Mutant[] = [
     {
       name: 'silent-take-all',
       standsFor: 'members that are gone take all calls, and a living majority cannot write',
-      find: 'if (!answering && this.callsOf((peer) => !peer.answering) >= silentCallsMax) return true;',
+      find: 'if (!answering && this.callsOf(isSilent) >= silentCallsMax) return true;',
       replace: 'if (!answering && !HIT) return true;',
       hint: sim('many'),
     },
     {
       name: 'learners-take-all',
       standsFor: 'learners that hang leave the voters no call',
-      find: 'return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax;',
-      replace:
-        'return this.callsOf((peer) => !isVoter(peer.id)) >= learnersCallsMax + (HIT ? 9 : 0);',
+      find: 'if (this.callsOf(isLearner) >= most) return true;',
+      replace: 'if (this.callsOf(isLearner) >= most && !HIT) return true;',
+      hint: sim('queues'),
+    },
+    {
+      name: 'silent-learners-take-all',
+      standsFor: 'learners that are gone leave those that answer no call',
+      find: 'return !answering && silent > 0 && silent >= most - 1;',
+      replace: 'return !HIT && silent > 0;',
       hint: sim('queues'),
     },
     {
