@@ -99,6 +99,8 @@ export class LeaseService {
   async nextDeadline(deadline: number): Promise<LeaseOutcome> {
     const { clock } = this.group.leases;
     const isSettled = () => !clock.isLoading && !clock.deadlines.hasOverdue;
+    // A life that this question began takes its office up again in a turn.
+    await this.group.ask(() => {});
     await this.group.until(isSettled, Math.min(deadline, this.platform.now() + settleMs));
     if (!clock.isRunning) return 'notLeader';
     const answer = create(NextDeadlineSchema);

@@ -232,4 +232,15 @@ export const deadlineMutants: readonly Mutant[] = [
       replace: 'HIT;',
     },
   ]),
+
+  ...inFile('src/node-do/lease-service.ts', [
+    {
+      name: 'watchdog-asks-a-sleeper-twice',
+      standsFor:
+        'a leader that the question wakes says that it does not lead, and a quorum has to be asked',
+      find: 'await this.group.ask(() => {});',
+      replace: 'HIT;',
+      hint: ['test/sim/idle-ledger.test.ts'],
+    },
+  ]),
 ];
