@@ -10,13 +10,13 @@ import type { EtcdErrorName } from '../api/errors.ts';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
-import { isVoter } from '../raft/configuration.ts';
+import { allMembers, isVoter } from '../raft/configuration.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
 import type { Settings } from '../raft/state.ts';
 import type { Effects, Entry, MemberId, Message, Snapshot } from '../raft/types.ts';
 import { Alarms } from './alarms.ts';
-import { fromWire, fromWireMember, toWire, toWireMember } from './codec.ts';
+import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
@@ -106,7 +106,9 @@ export class GroupMember {
     const config = { self: this.self, bootState, log, settings };
     this.core = new RaftCore(config, this.boot, random, platform.now());
     this.core.preferLeaders(this.preferredMembers());
-    this.versions = new Versions(code);
+    const { founding, rulesVersion } = birth;
+    const members = founding ? allMembers(fromWireConfiguration(founding)) : [];
+    this.versions = new Versions(code, { members, rules: rulesVersion });
     this.peers = new Peers(platform, counters, {
       encode: (to, messages) => this.encode(to, messages),
       onAnswer: (from, body) => this.onAnswer(from, body),

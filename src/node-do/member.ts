@@ -123,7 +123,8 @@ export class Member {
     if (leader && this.group?.birth.groupId === groupId)
       this.group.askLeader(fromWireMember(leader));
     const { birth, incarnation, tombstone } = this.ensureIdentity();
-    const answer = create(BirthAnswerSchema, { protocol: this.code.protocol, fresh: incarnation });
+    const { protocol, rules: rulesVersion } = this.code;
+    const answer = create(BirthAnswerSchema, { protocol, rulesVersion, fresh: incarnation });
     if (birth) answer.state = { case: 'record', value: birth };
     if (this.group) answer.members = toWireConfiguration(this.group.core.configuration);
     else if (tombstone) answer.state = { case: 'tombstone', value: tombstone };
@@ -298,11 +299,12 @@ export class Member {
     return this.birthUnderWay;
   }
 
-  private async askAndBear(size: number): Promise<MemberReply | null> {
+  private async askAndBear(wanted: number): Promise<MemberReply | null> {
     const identity = this.ensureIdentity();
     const others = foundingPlaces.filter((place) => place !== this.platform.place);
     const answers = await Promise.all(others.map((place) => this.askPlace(place)));
     const members = [{ place: this.platform.place, incarnation: identity.incarnation }];
+    let rulesVersion = this.code.rules;
     for (const [at, answer] of answers.entries()) {
       const place = others[at] ?? 0;
       // A record anywhere means that this place was wiped: the group lives, without it.
@@ -312,13 +314,16 @@ export class Member {
       // Silence might hide a record.
       if (answer?.state.case !== 'incarnation')
         return redirect({ reason: Redirect_Reason.NO_LEADER });
-      if (place <= size) members.push({ place, incarnation: answer.state.value });
+      if (place > wanted) continue;
+      members.push({ place, incarnation: answer.state.value });
+      rulesVersion = Math.min(rulesVersion, answer.rulesVersion);
     }
     // Checked again in the turn that writes the record: other events came in while we asked.
     if (this.identity?.birth) return null;
     const founding = { voters: members, outgoing: [], learners: [] };
     const groupId = this.platform.randomId();
-    const birth = create(BirthRecordSchema, { groupId, size: members.length, founding });
+    const size = members.length;
+    const birth = create(BirthRecordSchema, { groupId, size, founding, rulesVersion });
     const group = this.begin(identity, birth);
     await group.findLeader(0, this.platform.now() + birthTimeoutMs);
     return null;

@@ -11,11 +11,17 @@ const firstRules = 1;
 
 export class Versions {
   private readonly code: CodeVersion;
-  /** What each peer has said in this life. */
+  /** What each peer has said in this life, or when the group was born. */
   private readonly announced = new Map<MemberId, number>();
 
-  constructor(code: CodeVersion) {
+  /** `birth`: what all of these could apply then; 0: the first rules. */
+  constructor(
+    code: CodeVersion,
+    birth: { readonly members: readonly MemberId[]; readonly rules: number },
+  ) {
     this.code = code;
+    // Or else a founding member that falls silent at once would keep a new group on the first rules.
+    for (const id of birth.members) this.hear(id, birth.rules);
   }
 
   hear(from: MemberId, rulesVersion: number): void {

@@ -1,8 +1,9 @@
 /** A group is born once, and a place belongs to it only by the incarnation it gave out. */
 import { describe, expect, it } from 'vitest';
 import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
+import { thisCode } from '../../src/node-do/platform.ts';
 import { Cluster } from './cluster.ts';
-import { get, getOp, put, putOp } from './support.ts';
+import { get, getOp, grantOp, put, putOp } from './support.ts';
 
 describe('birth', () => {
   it.each([1, 3, 5] as const)('the first request gives birth to a group of %i', async (size) => {
@@ -97,4 +98,20 @@ describe('birth', () => {
     expect(cluster.status(2).role).not.toBe('leader');
     expect(cluster.status(3)).toMatchObject({ born: false, boot: 0 });
   });
+
+  it.each([
+    { rules: thisCode.rules, outcome: 'response' },
+    // Rules without leases.
+    { rules: 1, outcome: 'failure' },
+  ])(
+    'a founding place that has rules $rules and falls silent leaves a new group with those',
+    async ({ rules, outcome }) => {
+      const cluster = new Cluster({
+        codeOf: (at) => (at === 3 ? { ...thisCode, rules } : thisCode),
+      });
+      cluster.drop = ({ to, path }) => path === 'peer' && to === 3;
+      const granted = await cluster.world.settle(cluster.ask(1, grantOp(7n, 60)));
+      expect(granted.outcome.case).toBe(outcome);
+    },
+  );
 });

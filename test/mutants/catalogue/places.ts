@@ -152,7 +152,24 @@ export const placeMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/node-do/member.ts', [
+    {
+      name: 'birth-above-a-founder',
+      standsFor: 'a new group writes rules that one of its founding members cannot apply',
+      find: 'rulesVersion = Math.min(rulesVersion, answer.rulesVersion);',
+      replace: 'if (!HIT) rulesVersion = Math.min(rulesVersion, answer.rulesVersion);',
+      hint: ['test/sim/birth.test.ts'],
+    },
+  ]),
+
   ...inFile('src/node-do/versions.ts', [
+    {
+      name: 'birth-says-nothing-of-rules',
+      standsFor: 'a founding member that falls silent at once keeps a new group on the first rules',
+      find: 'for (const id of birth.members) this.hear(id, birth.rules);',
+      replace: 'if (!HIT) for (const id of birth.members) this.hear(id, birth.rules);',
+      hint: ['test/sim/birth.test.ts'],
+    },
     {
       name: 'floor-ignored',
       standsFor: 'the version falls with what others announce',

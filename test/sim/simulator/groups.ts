@@ -104,6 +104,10 @@ export class Groups implements Watcher {
     this.successor?.oracle.afterEvent(life);
   }
 
+  answersBirth(life: Life): void {
+    for (const oracle of this.all()) oracle.answersBirth(life);
+  }
+
   wiped(place: number, incarnation: string | null): void {
     for (const oracle of this.all()) oracle.wiped(place, incarnation);
   }

@@ -211,6 +211,14 @@ export class Oracle implements Watcher {
     return added;
   }
 
+  /** A place has answered who would found a group: with its incarnation it said what code it has. */
+  answersBirth({ code, place }: Life): void {
+    const { incarnation } = place.disk;
+    if (incarnation === null) return;
+    const id = memberId(place.number, incarnation);
+    this.newestCode.set(id, Math.max(code.rules, this.newestCode.get(id) ?? 0));
+  }
+
   /** The member that lives there now; one that was removed or lost just now also counts. */
   private watchedOf(life: Life): Watched | null {
     return this.membersOf.get(life)?.at(-1) ?? null;

@@ -292,6 +292,7 @@ export class Simulation {
       handle(life, path, body).then(
         (answer) => {
           if (life.ended) return;
+          if (path === 'birth') this.groups.answersBirth(life);
           this.groups.sends(life);
           life.throughGate(() => {
             life.inFlight.delete(fail);
