@@ -25,6 +25,10 @@ export interface Costs {
   readonly clientRequests: number;
   readonly peerRequests: number;
   readonly birthRequests: number;
+  /** Sockets of watches that were opened. */
+  readonly watchRequests: number;
+  /** On sockets that were open already; twenty are billed as one request. */
+  readonly watchMessages: number;
   readonly rowsRead: number;
   readonly rowsWritten: number;
   /** Of the member that wrote most. */
@@ -37,9 +41,9 @@ export interface Costs {
 export interface LedgerLine extends Costs {
   readonly bench: 'ledger';
   readonly contender: 'quorate';
-  readonly op: Operation | 'idle';
+  readonly op: Operation | 'put in a crowd' | 'keep-alive';
   readonly clients: number;
-  /** Operations between the readings; for "idle" the seconds. All costs are per one of these. */
+  /** Operations between the readings. All costs are per one of these. */
   readonly count: number;
   /** Places whose object was loaded anew meanwhile: their counters began at 0 again. */
   readonly reloaded: readonly number[];
@@ -49,6 +53,8 @@ export interface IdleLine {
   readonly bench: 'idle';
   readonly contender: 'quorate';
   readonly seconds: number;
+  /** Watchers, and as many leases of an hour, that are there meanwhile. */
+  readonly crowd: number;
   readonly costs: Costs;
   readonly reloaded: readonly number[];
   /** CPU time of workerd, and files of the objects that changed: seen from outside, at rest. */
@@ -68,35 +74,48 @@ const settleMs = 1_000;
 
 export async function measureLedger(quorate: Quorate, workload: Workload): Promise<LedgerLine[]> {
   const lines: LedgerLine[] = [];
-  for (const op of operations) {
+  for (const op of operations)
     for (const { clients, countMax } of plan) {
       const bodies = workload.bodies[op];
       const url = quorate.url + operationPath[op];
-      await callJson(url, bodies[0]);
-      await sleep(settleMs);
-      const first = await readStatuses(quorate);
-      const before = await readStatuses(quorate);
       const call = (n: number) => callJson(url, bodies[n % bodies.length]);
-      const count = await inParallel(countMax, clients, call, burstMaxMs);
-      await sleep(settleMs);
-      const after = await readStatuses(quorate);
-      const reading = costsBetween(first, before);
-      const costs = costsBetween(before, after);
-      lines.push({
-        bench: 'ledger',
-        contender: 'quorate',
-        op,
-        clients,
-        count,
-        ...mapCosts(costs, (name, value) => Number(((value - reading[name]) / count).toFixed(3))),
-        reloaded: reloadedPlaces(before, after),
-      });
+      lines.push(await measureCalls(quorate, { op, clients, countMax, call }));
     }
-  }
   return lines;
 }
 
-export async function measureIdle(quorate: Quorate, seconds: number): Promise<IdleLine> {
+export interface Calls {
+  readonly op: LedgerLine['op'];
+  readonly clients: number;
+  readonly countMax: number;
+  readonly call: (n: number) => Promise<unknown>;
+}
+
+export async function measureCalls(
+  quorate: Quorate,
+  { op, clients, countMax, call }: Calls,
+): Promise<LedgerLine> {
+  await call(0);
+  await sleep(settleMs);
+  const first = await readStatuses(quorate);
+  const before = await readStatuses(quorate);
+  const count = await inParallel(countMax, clients, call, burstMaxMs);
+  await sleep(settleMs);
+  const after = await readStatuses(quorate);
+  const reading = costsBetween(first, before);
+  const costs = costsBetween(before, after);
+  return {
+    bench: 'ledger',
+    contender: 'quorate',
+    op,
+    clients,
+    count,
+    ...mapCosts(costs, (name, value) => Number(((value - reading[name]) / count).toFixed(3))),
+    reloaded: reloadedPlaces(before, after),
+  };
+}
+
+export async function measureIdle(quorate: Quorate, seconds: number, crowd = 0): Promise<IdleLine> {
   const first = await readStatuses(quorate);
   const before = await readStatuses(quorate);
   const cpuBefore = cpuMs(quorate.pids);
@@ -112,6 +131,7 @@ export async function measureIdle(quorate: Quorate, seconds: number): Promise<Id
     bench: 'idle',
     contender: 'quorate',
     seconds,
+    crowd,
     costs: mapCosts(costsBetween(before, after), (name, value) => value - reading[name]),
     reloaded: reloadedPlaces(before, after),
     cpuMs: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore,
@@ -150,6 +170,8 @@ function costsOf({ counters }: MemberStatus): Costs {
     clientRequests: counters.requestsIn.client,
     peerRequests: counters.requestsIn.peer,
     birthRequests: counters.requestsIn.birth,
+    watchRequests: counters.requestsIn.watch,
+    watchMessages: counters.watchMessages,
     rowsRead: counters.rowsRead,
     rowsWritten: counters.rowsWritten,
     rowsWrittenMax: counters.rowsWritten,
@@ -163,6 +185,8 @@ const costsOfNothing: Costs = {
   clientRequests: 0,
   peerRequests: 0,
   birthRequests: 0,
+  watchRequests: 0,
+  watchMessages: 0,
   rowsRead: 0,
   rowsWritten: 0,
   rowsWrittenMax: 0,

@@ -10,6 +10,7 @@ import { type Contender, ContenderMissing, type ContenderName } from './contende
 import { startEtcd } from './etcd.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureIdle, measureLedger } from './ledger.ts';
+import { measureCrowd } from './ledger-crowd.ts';
 import { findLoadGenerator } from './load.ts';
 import { machineFacts } from './machine.ts';
 import { type Options, parseOptions, usage } from './options.ts';
@@ -31,6 +32,9 @@ import { makeWorkload } from './workload.ts';
 /** What the ledger takes besides its idle part. */
 const ledgerSeconds = 25;
 const fanOutSeconds = 60;
+/** With many watchers and leases; what it takes besides: to open them, and to count. */
+const crowdIdleSeconds = 20;
+const crowdSeconds = 25;
 
 async function run(options: Options): Promise<void> {
   const begin = performance.now();
@@ -63,7 +67,7 @@ async function run(options: Options): Promise<void> {
 
   const withLedger = options.ledger && quorate !== null;
   const reservedSeconds =
-    (withLedger ? ledgerSeconds + options.idleSeconds : 0) +
+    (withLedger ? ledgerSeconds + crowdSeconds + crowdIdleSeconds + options.idleSeconds : 0) +
     (options.watchers.length > 0 ? fanOutSeconds : 0);
   const deadline = begin + (options.budgetSeconds - reservedSeconds) * 1000;
   const lines = await measureThroughput({
@@ -92,6 +96,11 @@ async function run(options: Options): Promise<void> {
       const idle = await measureIdle(quorate, options.idleSeconds);
       emit(idle);
       console.log(`\n${idleText(idle)}`);
+      log('cost ledger with many watchers and leases');
+      const seconds = Math.min(options.idleSeconds, crowdIdleSeconds);
+      const crowd = await measureCrowd(quorate, workload, seconds);
+      for (const line of [...crowd.ledger, crowd.idle]) emit(line);
+      console.log(`\n${ledgerTable(crowd.ledger)}\n\n${idleText(crowd.idle)}`);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Turns measurements into aligned tables for people. Machines read the JSON lines of main.ts. */
 import type { FanOutLine } from './fan-out.ts';
-import type { IdleLine, LedgerLine } from './ledger.ts';
+import type { Costs, IdleLine, LedgerLine } from './ledger.ts';
 import type { MachineFacts } from './machine.ts';
 import type { TargetLine } from './targets.ts';
 import type { ThroughputLine } from './throughput.ts';
@@ -63,7 +63,7 @@ export function ledgerTable(lines: readonly LedgerLine[]): string {
   const rows = lines.map((line) => [
     line.op,
     String(line.clients),
-    (line.clientRequests + line.peerRequests + line.birthRequests).toFixed(2),
+    requestsOf(line).toFixed(2),
     ...[line.clientRequests, line.peerRequests, line.birthRequests].map(twoDigits),
     ...[line.rowsRead, line.rowsWritten, line.rowsWrittenMax].map(twoDigits),
     ...[line.commits, line.alarms].map(twoDigits),
@@ -72,10 +72,17 @@ export function ledgerTable(lines: readonly LedgerLine[]): string {
   return table([...head, 'rows written', 'most by one', 'commits', 'alarms', ''], rows);
 }
 
-export function idleText({ seconds, costs, reloaded, cpuMs, filesChanged }: IdleLine): string {
-  const requests = costs.clientRequests + costs.peerRequests + costs.birthRequests;
+function requestsOf(costs: Costs): number {
+  const { clientRequests, peerRequests, birthRequests, watchRequests } = costs;
+  return clientRequests + peerRequests + birthRequests + watchRequests;
+}
+
+export function idleText(line: IdleLine): string {
+  const { seconds, crowd, costs, reloaded, cpuMs, filesChanged } = line;
+  const among = crowd === 0 ? '' : ` with ${crowd} watchers and ${crowd} leases of an hour`;
   return [
-    `idle for ${seconds} s, all members together: ${requests} DO requests, ` +
+    `idle for ${seconds} s${among}, all members together: ${requestsOf(costs)} DO requests, ` +
+      `${costs.watchMessages} messages of watches, ` +
       `${costs.rowsRead} rows read, ${costs.rowsWritten} rows written, ${costs.commits} commits, ` +
       `${costs.alarms} alarms, ${costs.elections} elections`,
     `  seen from outside: ${cpuMs ?? '?'} ms of CPU, ${filesChanged} data files changed`,

@@ -3,13 +3,10 @@
  * that the members keep. Replication, the commit notice and the reads of the status page included,
  * but for the status page's own requests.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { MemberCounters } from '../../src/api/member.ts';
 import { Gateway } from '../support/gateway.ts';
+import { restingCounters, spent } from '../support/resting.ts';
 import { withServer } from '../support/server.ts';
-
-const restWithinMs = 5_000;
 
 describe('the ledger of a put, in a group of three', () => {
   it.each([
@@ -30,10 +27,9 @@ describe('the ledger of a put, in a group of three', () => {
         streams.abort();
 
         const puts = clients * putsPerClient;
-        const requests = (sum(after.map(requestsOf)) - sum(before.map(requestsOf))) / puts;
-        const rows = after.map(
-          (counters, index) => (counters.rowsWritten - (before[index]?.rowsWritten ?? 0)) / puts,
-        );
+        const costs = spent(before, after);
+        const requests = costs.reduce((sum, cost) => sum + cost.requests, 0) / puts;
+        const rows = costs.map((cost) => cost.rows / puts);
         console.log(
           `${clients} clients: ${requests.toFixed(2)} object requests a put; rows written a put, ` +
             `by member: ${rows.map((each) => each.toFixed(2)).join(', ')}`,
@@ -66,26 +62,4 @@ async function writeAll(gateway: Gateway, clients: number, putsPerClient: number
     }
   };
   await Promise.all(Array.from({ length: clients }, (_, name) => client(name)));
-}
-
-/** The counters by place, once all that the last put has caused is over. */
-async function restingCounters(gateway: Gateway): Promise<MemberCounters[]> {
-  const deadline = Date.now() + restWithinMs;
-  for (;;) {
-    const { members } = await gateway.status();
-    if (members.length === 3 && members.every(({ atRest }) => atRest)) {
-      return [...members].sort((a, b) => a.place - b.place).map(({ counters }) => counters);
-    }
-    if (Date.now() > deadline) throw new Error(`not at rest: ${JSON.stringify(members)}`);
-    await sleep(50);
-  }
-}
-
-/** What the platform would bill, without our own questions. */
-function requestsOf({ requestsIn, alarms }: MemberCounters): number {
-  return requestsIn.client + requestsIn.peer + requestsIn.birth + requestsIn.watch + alarms;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
