@@ -45,10 +45,12 @@ const requestTimeoutMs = 30_000;
 
 export class Gateway {
   private readonly agent = new Agent({ keepAlive: true });
+  readonly url: string;
   private readonly base: URL;
   private readonly tenantPath: string;
 
   constructor(url: string, tenant?: string) {
+    this.url = url;
     this.base = new URL(url);
     this.tenantPath = tenant === undefined ? '' : `/t/${tenant}`;
   }
@@ -58,14 +60,22 @@ export class Gateway {
   }
 
   /** Rejects when the connection breaks. */
-  send(method: string, path: string, body: Bytes | null = null): Promise<HttpAnswer> {
+  send(
+    method: string,
+    path: string,
+    body: Bytes | null = null,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<HttpAnswer> {
     const outgoing = request({
       host: this.base.hostname,
       port: this.base.port,
       method,
       path: this.tenantPath + path,
       agent: this.agent,
-      headers: body === null ? {} : { 'Content-Length': Buffer.byteLength(body) },
+      headers: {
+        ...headers,
+        ...(body === null ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+      },
       signal: AbortSignal.timeout(requestTimeoutMs),
     });
     outgoing.end(body ?? undefined);
