@@ -7,10 +7,11 @@ import { shrink } from './simulator/shrink.ts';
 import { Simulation } from './simulator/simulation.ts';
 
 // The simulator puts this process on its own clock; the runner needs the real one afterwards.
-const real = { setTimeout, clearTimeout, dateNow: Date.now, random: Math.random };
+const timers = { setTimeout, clearTimeout, setInterval, clearInterval };
+const real = { dateNow: Date.now, random: Math.random };
 
 function restoreClock(): void {
-  Object.assign(globalThis, { setTimeout: real.setTimeout, clearTimeout: real.clearTimeout });
+  Object.assign(globalThis, timers);
   Date.now = real.dateNow;
   Math.random = real.random;
 }

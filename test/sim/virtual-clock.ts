@@ -13,5 +13,17 @@ export function runOnClockOf(world: World): void {
   const cancel = (timer: Cancellable | undefined) => {
     if (timer !== undefined) timer.cancelled = true;
   };
-  Object.assign(globalThis, { setTimeout: wait, clearTimeout: cancel });
+  const repeat = (run: () => void, ms = 0): Cancellable => {
+    const timer = { cancelled: false };
+    const again = () => {
+      if (timer.cancelled) return;
+      world.schedule(ms, again);
+      run();
+    };
+    world.schedule(ms, again);
+    return timer;
+  };
+  Object.assign(globalThis, {
+    ...{ setTimeout: wait, clearTimeout: cancel, setInterval: repeat, clearInterval: cancel },
+  });
 }

@@ -109,6 +109,7 @@ export const lockMutants: readonly Mutant[] = [
       find: 'if (last === undefined) return;',
       replace: 'if (last === undefined || (HIT && slot > 0)) return;',
       hint: locks,
+      simulatedSeeds: 40,
     },
     {
       name: 'lease-not-looked-at-again',
@@ -116,6 +117,7 @@ export const lockMutants: readonly Mutant[] = [
       find: "if ((await keepAlive(caller, place.lease)) === 0) throw new WaitOver('lost');",
       replace: 'if (HIT) return place;',
       hint: locks,
+      simulatedSeeds: 20,
     },
     {
       name: 'key-of-another-life',
@@ -159,6 +161,7 @@ export const lockMutants: readonly Mutant[] = [
       replace:
         'compare: HIT && key ? [] : [createdAt(key ?? prefix.key, token), noneBefore(prefix, token)],',
       hint: restLocks,
+      simulatedSeeds: 20,
     },
     {
       name: 'fence-of-a-waiter',
@@ -166,6 +169,7 @@ export const lockMutants: readonly Mutant[] = [
       find: 'const result = Result.GREATER;',
       replace: 'const result = HIT ? Result.NOT_EQUAL : Result.GREATER;',
       hint: restLocks,
+      simulatedSeeds: 20,
     },
     {
       name: 'fence-forgets-what-was-made',

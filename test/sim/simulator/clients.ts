@@ -7,6 +7,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { MemberReplySchema, MemberRequestSchema } from '../../../src/api/gen/member_pb.js';
 import { protocolVersion } from '../../../src/api/limits.ts';
+import { memberPaths } from '../../../src/api/member.ts';
 import type { RouterEnv } from '../../../src/router/env.ts';
 import { startDeadline } from '../../../src/router/http/deadline.ts';
 import { askGroup } from '../../../src/router/members/ask.ts';
@@ -23,12 +24,15 @@ import {
   txn,
 } from '../../support/history/history.ts';
 import { Random } from '../../support/random.ts';
-import type { ClientOp, LeaseOp } from './plan.ts';
+import type { ClientOp, LeaseOp, LockOp, ReadVia } from './plan.ts';
 import { compactionAt, outcomeOf, requestOf } from './requests.ts';
 import type { Simulation } from './simulation.ts';
 
 /** What came of a request: its response; nothing, for certain; or nobody knows. */
 export type Outcome = Uint8Array | 'failed' | 'unknown';
+
+/** What it said, in the words of a history. */
+type Answered = ReturnType<typeof outcomeOf>;
 
 const patienceMs = [400, 1_500, 3_000];
 const allKeys = ['a', 'z'] as const;
@@ -91,6 +95,7 @@ export class Client {
 
   private async perform(op: ClientOp): Promise<void> {
     if (isOfLease(op)) return this.simulation.leases.perform(this, op);
+    if (op.op === 'lock') return this.simulation.locks.perform(this, op);
     if (op.op === 'compact') {
       const outcome = await this.ask('write', compactionAt(Math.max(1, this.revision - op.back)));
       if (typeof outcome !== 'string') this.simulation.count('compactions');
@@ -100,10 +105,10 @@ export class Client {
     const place = 'place' in op ? op.place : 0;
     const done = await this.record(this.callOf(op), via, place);
     this.simulation.count(`operation: ${op.op}${via === 'router' ? '' : ` ${via}`}`);
-    this.simulation.count(`outcome: ${done}`);
+    this.simulation.count(`outcome: ${typeof done === 'string' ? done : 'ok'}`);
   }
 
-  private callOf(op: Exclude<ClientOp, LeaseOp | { op: 'compact' }>): Call {
+  private callOf(op: Exclude<ClientOp, LeaseOp | LockOp | { op: 'compact' }>): Call {
     const { key } = op;
     switch (op.op) {
       case 'put':
@@ -141,9 +146,14 @@ export class Client {
     return `${this.number}.${this.writes}`;
   }
 
-  private async record(call: Call, via: string, place: number): Promise<string> {
+  /** `op`: if the request says more than the call. */
+  async record(
+    call: Call,
+    via: ReadVia,
+    place: number,
+    op = requestOf(call),
+  ): Promise<Answered | 'failed' | 'unknown'> {
     const pending = this.simulation.history.begin(this.number, call);
-    const op = requestOf(call);
     const outcome =
       via === 'router'
         ? await this.ask(isWrite(call) ? 'write' : 'read', op)
@@ -152,19 +162,23 @@ export class Client {
     return this.conclude(call, pending, outcome);
   }
 
-  private conclude(call: Call, pending: Pending, outcome: Outcome): string {
+  private conclude(
+    call: Call,
+    pending: Pending,
+    outcome: Outcome,
+  ): Answered | 'failed' | 'unknown' {
     if (outcome === 'failed') pending.failed();
     else if (outcome === 'unknown') pending.unknown();
     else {
       const success = outcomeOf(call, outcome, (...ids) => this.simulation.serverOf(...ids));
       this.learn(success);
       pending.answer(success);
-      return 'ok';
+      return success;
     }
     return outcome;
   }
 
-  private learn({ revision, answers }: ReturnType<typeof outcomeOf>): void {
+  private learn({ revision, answers }: Answered): void {
     this.revision = Math.max(this.revision, revision);
     for (const answer of answers)
       if (answer.kind === 'get' || answer.kind === 'range')
@@ -174,8 +188,7 @@ export class Client {
   /** Through the router, wherever the leader may be. */
   async ask(kind: AskKind, op: MemberOp, timeoutMs = this.random.pick(patienceMs)) {
     const answer = await askGroup({
-      env: this.env(),
-      tenant: `${this.number}-${this.isolate}`,
+      ...this.router(),
       kind,
       op,
       deadline: startDeadline(timeoutMs, Date.now()),
@@ -185,10 +198,17 @@ export class Client {
     return answer.outcomeUnknown ? 'unknown' : 'failed';
   }
 
+  /** As whom its router asks. */
+  router(): { readonly env: RouterEnv; readonly tenant: string } {
+    return { env: this.env(), tenant: `${this.number}-${this.isolate}` };
+  }
+
   private env(): RouterEnv {
     const fetch =
       (place: number) =>
-      async (_: string, { body }: { body: Uint8Array }) => {
+      async (path: string, { body }: { body: Uint8Array }) => {
+        if (path === memberPaths.watch)
+          return { webSocket: await this.simulation.openSocket(this.number, place) };
         const bytes = await this.simulation.callOfClient(this.number, place, body);
         return { status: 200, arrayBuffer: async () => bytes };
       };
@@ -229,7 +249,7 @@ export class Client {
 }
 
 function isOfLease(op: ClientOp): op is LeaseOp {
-  return op.op === 'grant' || op.op === 'keepAlive' || op.op === 'revoke';
+  return ['grant', 'keepAlive', 'revoke', 'attach', 'look'].includes(op.op);
 }
 
 function shown(outcome: Outcome): string {

@@ -142,7 +142,7 @@ export class Faults {
 
   private parties(withClients: boolean): number[] {
     const places = Array.from({ length: placesMax }, (_, at) => at + 1);
-    const clients = this.simulation.clients.map(({ number }) => firstClient + number);
+    const clients = this.simulation.everyClient.map(({ number }) => firstClient + number);
     return withClients ? [...places, ...clients] : places;
   }
 

@@ -23,6 +23,8 @@ import type { Simulation } from './simulation.ts';
 import { judgeHistory } from './verdict.ts';
 
 const idleWithinMs = 30_000;
+/** What one who has waited for a lock still asks: a handful of requests, of some seconds each. */
+const unlockWithinMs = 120_000;
 const repairWithinMs = 3 * 3_600_000;
 /** An alarm after a minute, and its six retries. */
 const alarmsGivenUpMs = 600_000;
@@ -34,10 +36,13 @@ const survivor = 91;
 /** False: a violation was found. */
 export function recover(simulation: Simulation): boolean {
   const { world } = simulation;
-  for (const client of simulation.clients) client.giveUp();
+  for (const client of simulation.everyClient) client.giveUp();
   const areIdle = () => simulation.clients.every(({ isIdle }) => isIdle) && simulation.admin.isIdle;
   simulation.pass(idleWithinMs, areIdle);
   if (!areIdle()) simulation.fail('a client waits longer than its deadline');
+  const areLockersIdle = () => simulation.lockers.every(({ isIdle }) => isIdle);
+  simulation.pass(unlockWithinMs, areLockersIdle);
+  if (!areLockersIdle()) simulation.fail('a client waits for a lock longer than it wanted to');
   if (simulation.violation) return false;
 
   if (!isRecovered(simulation)) return false;
@@ -66,9 +71,12 @@ export function recover(simulation: Simulation): boolean {
   if (!preferredLeads(simulation, client)) return false;
   if (!refusesRecovery(simulation)) return false;
   finalRead(simulation, client);
-  const { groups, leases, oracle } = simulation;
+  const { groups, leases, locks, oracle } = simulation;
   // What a survivor did not hold is lost: a lease may have been granted again, or its expiry.
-  if (!groups.isRecovered) leases.judge((index) => oracle.committedTermAt(index));
+  if (!groups.isRecovered) {
+    leases.judge();
+    locks.judgeAll(oracle.committedIndex);
+  }
   if (simulation.violation) return false;
   judgeHistory(simulation);
   return simulation.violation === null;

@@ -17,6 +17,7 @@ import type { Cancellable } from '../world.ts';
 import { Disk } from './disk.ts';
 import type { CrashAt } from './plan.ts';
 import type { Simulation } from './simulation.ts';
+import type { SimSocket } from './socket.ts';
 
 /** Thrown into code that runs on after the end of its life; no fault of that code. */
 export class LifeEnded extends Error {
@@ -33,6 +34,8 @@ export class Place {
   readonly disk = new Disk();
   readonly random: Random;
   life: Life | null = null;
+  /** They outlive an eviction, and no other end of a life. */
+  readonly sockets = new Set<SimSocket>();
   /** Lives begun here, and times that the storage was set back or wiped. */
   lives = 0;
   generation = 0;
@@ -108,6 +111,11 @@ export class Place {
     }
     this.life = null;
     life.end(reason);
+    this.breakSockets(reason);
+  }
+
+  private breakSockets(why: string): void {
+    for (const socket of [...this.sockets]) socket.break(why.replace(/:.*/, ''));
   }
 
   /** The runtime forgets an object that waits for nothing; one at work it would not evict. */
@@ -128,6 +136,7 @@ export class Place {
     life.superseded = true;
     life.party = formerMachines + life.place.number;
     this.life = null;
+    this.breakSockets('superseded');
     return life;
   }
 
@@ -374,7 +383,11 @@ function platformOf(simulation: Simulation, place: Place, life: Life): Platform 
         world.schedule(0, () => simulation.runIn(life, () => resolve()));
       }),
     call: (to, path, body, timeoutMs) => simulation.callBetween(life, to, path, body, timeoutMs),
-    sockets: () => [],
+    sockets: () =>
+      [...place.sockets].map((socket) => {
+        socket.life = life;
+        return socket.atMember;
+      }),
     abort: (reason) => simulation.aborts(life, reason),
   };
 }

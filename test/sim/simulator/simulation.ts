@@ -12,17 +12,20 @@ import { runOnClockOf } from '../virtual-clock.ts';
 import { World } from '../world.ts';
 import { Admin } from './admin.ts';
 import { Client } from './clients.ts';
+import { Committed } from './committed.ts';
 import { describeCall } from './describe.ts';
 import { Faults } from './faults.ts';
 import { Fingerprint } from './fingerprint.ts';
 import { Groups } from './groups.ts';
 import { Leases } from './leases.ts';
+import { Locks } from './locks.ts';
 import { firstClient, Network } from './network.ts';
 import { groupOf, type Oracle } from './oracle.ts';
 import { type Life, LifeEnded, Place } from './place.ts';
-import type { Decision, Plan } from './plan.ts';
+import { type Decision, lockerNumbers, type Plan } from './plan.ts';
 import { watchCores } from './probe.ts';
 import { Recovery } from './recovery.ts';
+import { SimSocket } from './socket.ts';
 
 /** Runs all promise reactions and their reactions, now. Undocumented, and in every Node so far. */
 const runReactions = (process as unknown as { _tickCallback(): void })._tickCallback;
@@ -36,10 +39,14 @@ export class Simulation {
   readonly network: Network;
   readonly groups: Groups;
   readonly recovery: Recovery;
+  readonly committed = new Committed();
   readonly leases: Leases;
   readonly history: History;
   readonly places = new Map<number, Place>();
   readonly clients: readonly Client[];
+  /** Clients of one lock, who do nothing else. */
+  readonly lockers: readonly Client[];
+  readonly locks: Locks;
   readonly admin: Admin;
   readonly counts = new Map<string, number>();
   readonly fingerprint = new Fingerprint();
@@ -71,17 +78,24 @@ export class Simulation {
     this.history = new History(() => this.nowMs);
     const { clients } = plan.shape;
     this.clients = Array.from({ length: clients }, (_, at) => new Client(this, at + 1));
+    this.lockers = lockerNumbers.map((number) => new Client(this, number));
+    this.locks = new Locks(this);
     this.admin = new Admin(this);
     this.faults = new Faults(this);
     watchCores({
       took: (core, effects) => {
         // What a superseded life appends it can neither store nor send.
-        if (!this.current?.superseded) this.leases.appended(effects.append);
+        if (!this.current?.superseded) this.leases.appended(effects.append, core.role === 'leader');
+        this.committed.took(effects.committed);
         this.groups.took(core, effects);
       },
       steps: (core, message) => this.groups.steps(core, message),
       readBegins: (core, id) => this.groups.readBegins(core, id),
     });
+  }
+
+  get everyClient(): readonly Client[] {
+    return [...this.clients, ...this.lockers];
   }
 
   /** Of the group that clients are to be served by. */
@@ -155,7 +169,7 @@ export class Simulation {
   private carryOut(decision: Decision): void {
     switch (decision.do) {
       case 'op':
-        this.clients[decision.client - 1]?.enqueue(decision.call);
+        this.everyClient.find(({ number }) => number === decision.client)?.enqueue(decision.call);
         return;
       case 'change':
       case 'transfer':
@@ -251,6 +265,27 @@ export class Simulation {
     return new Promise((resolve, reject) => {
       const from = firstClient + client;
       this.send(from, place, 'client', body, { onAnswer: resolve, onError: reject });
+    });
+  }
+
+  /** A client's router opens a socket for watches; never settles when it, or the response, is lost. */
+  openSocket(client: number, number: number): Promise<SimSocket | null> {
+    const party = firstClient + client;
+    return new Promise((resolve, reject) => {
+      const { latencyMs } = this.network.fate(party, number, false);
+      this.fingerprint.addNumbers(party, number, latencyMs);
+      if (latencyMs === null) return;
+      this.world.schedule(latencyMs, () => {
+        const place = this.place(number);
+        if (place.isDown) return reject(new Error('nothing runs there'));
+        this.runIn(place.wake(), (life) => {
+          const socket = new SimSocket(this, party, place);
+          socket.life = life;
+          const isServed = life.member.onWatch(socket.atMember);
+          if (isServed) place.sockets.add(socket);
+          life.throughGate(() => this.world.schedule(0, () => resolve(isServed ? socket : null)));
+        });
+      });
     });
   }
 
