@@ -378,9 +378,7 @@ export class GroupMember {
   /** A first chunk that could not be stored now is asked for again later. */
   private receivable(message: Message): Message {
     if (message.type !== 'snapshot' || message.cursor !== '') return message;
-    if (message.term < this.core.term || this.storage.canReceive(message.snapshot.id))
-      return message;
-    return { ...message, chunk: null };
+    return this.storage.canReceive ? message : { ...message, chunk: null };
   }
 
   /** Every envelope names the group and the target's incarnation (design.md section 4). */

@@ -179,15 +179,9 @@ export class MemberStorage {
     return data ? rulesVersionOf(data) : 0;
   }
 
-  /**
-   * Whether the first chunk of another snapshot could be stored now. If not, the reception before it
-   * is given up, so that its rows go (Compactor) and the next attempt finds room.
-   */
-  canReceive(id: string): boolean {
-    const { machine } = this;
-    if (machine.receiving?.id === id || machine.canReceive) return true;
-    if (machine.receiving) this.platform.transaction(() => machine.abandonReceive());
-    return false;
+  /** Whether the first chunk of a snapshot could be stored now: nothing is left of another one. */
+  get canReceive(): boolean {
+    return this.machine.canReceive;
   }
 
   /** A snapshot of what is applied now. */

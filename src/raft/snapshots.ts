@@ -85,6 +85,8 @@ export function onSnapshot(state: State, message: Message & Snapshot): void {
     answerLeader(state, message, index);
     return;
   }
+  // Its rows have to go before there is room: in this turn, so that no later chunk of it is taken.
+  if (cursor === '' && state.receiving && state.receiving.id !== id) abandonReception(state);
   const wanted = state.receiving?.id === id ? state.receiving.cursor : '';
   if (!chunk || cursor !== wanted) {
     answerSnapshot(state, message, wanted);
@@ -101,13 +103,14 @@ export function onSnapshot(state: State, message: Message & Snapshot): void {
   }
 }
 
-/** Appends have come further than the snapshot that was being received. */
+/** Appends have come further than the snapshot that was being received, or another one has come. */
 export function abandonReception(state: State): void {
   state.receiving = null;
-  state.abandonsReception = true;
   // Its chunks of this very turn are not stored any more.
   const installed = state.chunks.findLastIndex((chunk) => chunk.install !== null);
   state.chunks = state.chunks.slice(0, installed + 1);
+  // Storage gives up what it has before it takes chunks in; what they complete is over anyway.
+  if (installed < 0) state.abandonsReception = true;
 }
 
 function install(state: State, { index, term, configuration }: SnapshotMeta): void {

@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { RaftCore } from '../../src/raft/core.ts';
 import { defaultSettings } from '../../src/raft/state.ts';
-import type { Chunk, MemberId, Message, SnapshotMeta } from '../../src/raft/types.ts';
+import type { Chunk, Effects, MemberId, Message, SnapshotMeta } from '../../src/raft/types.ts';
 import { Random } from '../support/random.ts';
 import { stateOf } from './support/checks.ts';
 import { Group, type GroupOptions, groupLedBy, members } from './support/group.ts';
@@ -327,6 +327,41 @@ describe('a snapshot', () => {
     const sent = { entries: entries(1, 2, 2, 2, 2, 2, 3), commit: 6 };
     group.step(append({ from: 'C', to: 'A', term: 3, boot: 9 }, sent));
     expect(abandons).toEqual([false, true]);
+    expect(stateOf(group.core('A')).receiving).toBeNull();
+  });
+
+  it('gives way to another one, in the turn in which that begins', () => {
+    for (const isRoom of [false, true]) {
+      const group = new Group();
+      const turns: Effects[] = [];
+      group.onTurn = (_, effects) => turns.push(effects);
+      group.step(snapshotMessage({}, { next: '1' }));
+      const begin = snapshotMessage({ id: 's2' }, { next: '1' });
+      group.step(
+        snapshotMessage({}, { cursor: '1', next: '2' }),
+        isRoom ? begin : ({ ...begin, chunk: null } as Message),
+      );
+      expect(turns[1]?.abandonReception).toBe(true);
+      expect(turns[1]?.chunks.map(({ id }) => id)).toEqual(isRoom ? ['s2'] : []);
+      // What is late of the first one finds nothing that it would continue.
+      group.step(snapshotMessage({}, { cursor: '1', next: '2' }));
+      expect(turns[2]?.chunks).toEqual([]);
+      expect(group.sent.at(-1)).toMatchObject({ type: 'snapshotReply', id: 's1', cursor: '' });
+    }
+  });
+
+  it('is not given up in the turn that completes it', () => {
+    const group = new Group();
+    group.step(snapshotMessage({}, { next: '1' }));
+    group.step(
+      snapshotMessage({}, { cursor: '1' }),
+      snapshotMessage({ id: 's2', index: 7 }, { next: '1' }),
+      append(
+        { from: 'B', to: 'A', term: 2, boot: 9 },
+        { prevIndex: 5, prevTerm: 2, entries: entries(6, 2) },
+      ),
+    );
+    expect(logOf(group, 'A')).toEqual({ first: 6, last: 6, commit: 5 });
     expect(stateOf(group.core('A')).receiving).toBeNull();
   });
 

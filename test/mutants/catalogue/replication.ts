@@ -280,8 +280,22 @@ export const replicationMutants: readonly Mutant[] = [
     {
       name: 'reception-not-abandoned',
       standsFor: 'a snapshot that appends have overtaken is received on',
-      find: '  state.receiving = null;\n  state.abandonsReception = true;',
-      replace: '  HIT;',
+      find: 'abandonReception(state: State): void {',
+      replace: 'abandonReception(state: State): void {\n  if (HIT) return;',
+      hint: tests('snapshot'),
+    },
+    {
+      name: 'reception-beside-another',
+      standsFor: 'a snapshot is sent anew, and the one before it is received on',
+      find: "if (cursor === '' && state.receiving && state.receiving.id !== id) abandonReception(state);",
+      replace: 'HIT;',
+      hint: tests('snapshot'),
+    },
+    {
+      name: 'reception-abandoned-at-its-end',
+      standsFor: 'a snapshot whose last chunk came just now is given up before that is stored',
+      find: 'if (installed < 0) state.abandonsReception = true;',
+      replace: 'if (installed < 0 || HIT) state.abandonsReception = true;',
       hint: tests('snapshot'),
     },
     {
