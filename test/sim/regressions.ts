@@ -18,6 +18,14 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
   },
   { seed: 5152, found: 'a withheld write got the answer of the entry that took its place' },
   {
+    seed: 230044132,
+    found: 'a chunk came with the first one of another snapshot, and its member ended its life',
+  },
+  {
+    seed: 956243374,
+    found: 'a quorum was taken for lost while a member that had been set back answered (oracle)',
+  },
+  {
     seed: 320665501,
     found: 'a read of a superseded life was measured later than it came (oracle)',
   },

@@ -108,9 +108,12 @@ export class Oracle implements Watcher {
 
   /** Their storage is gone, or will turn out to be too old. */
   isGone(id: MemberId): boolean {
-    const shadow = this.shadows.get(id);
-    if (this.wipedIds.has(id)) return true;
-    return shadow !== undefined && (shadow.fate !== null || shadow.isUnreliable);
+    return this.hasEnded(id) || (this.shadows.get(id)?.isUnreliable ?? false);
+  }
+
+  /** Nobody answers as this member any more. One whose storage was set back may answer for long. */
+  hasEnded(id: MemberId): boolean {
+    return this.wipedIds.has(id) || (this.shadows.get(id)?.fate ?? null) !== null;
   }
 
   /** Members at this place that are none of removed, lost, wiped and recovered. */

@@ -43,7 +43,7 @@ export class Recovery {
     const groupId = survivor && groupIdOf(this.simulation.place(placeOf(survivor)).wake());
     if (!survivor || !groupId) return false;
     const kept = this.pickKept(random, survivor);
-    const lost = this.living().filter((id) => !kept.includes(id));
+    const lost = this.answering().filter((id) => !kept.includes(id));
     if (!this.leavesTrail(lost)) return false;
     this.survivor = survivor;
     for (const id of lost) this.lose(this.simulation.place(placeOf(id)), comesBack);
@@ -52,11 +52,16 @@ export class Recovery {
     return true;
   }
 
-  /** Of a configuration in force, and their storage is there and reliable. */
-  private living(): MemberId[] {
+  /** Of a configuration in force, and their storage is there. */
+  private answering(): MemberId[] {
     const { oracle } = this.simulation;
     const ids = new Set(oracle.configurationsInForce().flatMap(allMembers));
-    return [...ids].filter((id) => oracle.shadows.has(id) && !oracle.isGone(id));
+    return [...ids].filter((id) => oracle.shadows.has(id) && !oracle.hasEnded(id));
+  }
+
+  /** And it is reliable. */
+  private living(): MemberId[] {
+    return this.answering().filter((id) => !this.simulation.oracle.isGone(id));
   }
 
   private pickSurvivor(random: Random): MemberId | null {
