@@ -26,6 +26,10 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found: 'a quorum was taken for lost while a member that had been set back answered (oracle)',
   },
   {
+    seed: 956243562,
+    found: 'a member that had been set back led and removed itself, unnoticed by the oracle',
+  },
+  {
     seed: 320665501,
     found: 'a read of a superseded life was measured later than it came (oracle)',
   },

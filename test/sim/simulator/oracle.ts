@@ -24,6 +24,8 @@ interface Taken {
   readonly commit: LogIndex;
   readonly last: LogIndex;
   readonly configuration: Configuration;
+  /** The newest committed one that the core knows, and those behind it. */
+  readonly configurations: readonly Placed[];
   /** As the take before it found them. */
   readonly before: Taken | null;
 }
@@ -156,6 +158,7 @@ export class Oracle implements Watcher {
       commit: core.commitIndex,
       last: core.lastIndex,
       configuration: core.configuration,
+      configurations: [...stateOf(core).configurations],
       before: watched.last,
     };
     watched.last = taken;
@@ -442,7 +445,7 @@ export class Oracle implements Watcher {
     if (taken.role === 'leader' && taken.commit > (taken.before?.commit ?? taken.commit))
       this.checkQuorum(life, taken);
     if (effects.messages.length > 0) this.speaks(watched, effects.messages);
-    if (!life.superseded && !shadow.isUnreliable) this.noteConfigurations(shadow, taken.commit);
+    if (!life.superseded) this.noteConfigurations(taken);
     if (effects.removed) this.onRemoved(watched, shadow);
   }
 
@@ -574,7 +577,7 @@ export class Oracle implements Watcher {
   }
 
   /** What is handed out for applying is bounded per turn, and so may be behind what is committed. */
-  private noteConfigurations({ configurations }: Shadow, commit: LogIndex): void {
+  private noteConfigurations({ configurations, commit }: Taken): void {
     for (const placed of configurations)
       if (placed.index <= commit && placed.index > (this.newestCommitted?.index ?? 0))
         this.newestCommitted = placed;
