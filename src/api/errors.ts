@@ -24,13 +24,25 @@ export const GrpcCode = {
 
 export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
 
+/** As gRPC's own texts have it. */
+export function nameOfCode(code: GrpcCode): string {
+  return Object.entries(GrpcCode).find(([, value]) => value === code)?.[0] ?? 'Unknown';
+}
+
 interface ErrorFacts {
   readonly code: GrpcCode;
   readonly message: string;
 }
 
-const { InvalidArgument, OutOfRange, NotFound, ResourceExhausted, Unavailable, DeadlineExceeded } =
-  GrpcCode;
+const {
+  InvalidArgument,
+  OutOfRange,
+  NotFound,
+  ResourceExhausted,
+  FailedPrecondition,
+  Unavailable,
+  DeadlineExceeded,
+} = GrpcCode;
 
 export const etcdErrors = {
   EmptyKey: { code: InvalidArgument, message: 'etcdserver: key is not provided' },
@@ -53,7 +65,7 @@ export const etcdErrors = {
     message: 'etcdserver: mvcc: required revision is a future revision',
   },
   LeaseNotFound: { code: NotFound, message: 'etcdserver: requested lease not found' },
-  LeaseExist: { code: GrpcCode.FailedPrecondition, message: 'etcdserver: lease already exists' },
+  LeaseExist: { code: FailedPrecondition, message: 'etcdserver: lease already exists' },
   LeaseTTLTooLarge: { code: OutOfRange, message: 'etcdserver: too large lease TTL' },
   NoSpace: { code: ResourceExhausted, message: 'etcdserver: mvcc: database space exceeded' },
   TooManyRequests: { code: ResourceExhausted, message: 'etcdserver: too many requests' },
@@ -77,7 +89,7 @@ export const etcdErrors = {
     message: 'quorate: a place that is to become a member does not answer, or belongs elsewhere',
   },
   LearnerNotReady: {
-    code: GrpcCode.FailedPrecondition,
+    code: FailedPrecondition,
     message: 'etcdserver: can only promote a learner member which is in sync with leader',
   },
   BadMembership: {
@@ -86,7 +98,7 @@ export const etcdErrors = {
   },
   Unhealthy: { code: Unavailable, message: 'etcdserver: unhealthy cluster' },
   BadLeaderTransferee: {
-    code: GrpcCode.FailedPrecondition,
+    code: FailedPrecondition,
     message: 'etcdserver: bad leader transferee',
   },
   /** Ours: the key of a command that is to take effect once has been used for another one. */
@@ -99,6 +111,57 @@ export const etcdErrors = {
     code: Unavailable,
     message: 'quorate: this member cannot show that its state is as new as was asked for',
   },
+  RootUserNotExist: {
+    code: FailedPrecondition,
+    message: 'etcdserver: root user does not exist',
+  },
+  RootRoleNotExist: {
+    code: FailedPrecondition,
+    message: 'etcdserver: root user does not have root role',
+  },
+  UserAlreadyExist: {
+    code: FailedPrecondition,
+    message: 'etcdserver: user name already exists',
+  },
+  UserEmpty: { code: InvalidArgument, message: 'etcdserver: user name is empty' },
+  UserNotFound: { code: FailedPrecondition, message: 'etcdserver: user name not found' },
+  RoleAlreadyExist: {
+    code: FailedPrecondition,
+    message: 'etcdserver: role name already exists',
+  },
+  RoleNotFound: { code: FailedPrecondition, message: 'etcdserver: role name not found' },
+  RoleEmpty: { code: InvalidArgument, message: 'etcdserver: role name is empty' },
+  AuthFailed: {
+    code: InvalidArgument,
+    message: 'etcdserver: authentication failed, invalid user ID or password',
+  },
+  /** Of etcd's auth package, which has no code for it. */
+  NoPasswordUser: {
+    code: GrpcCode.Unknown,
+    message: 'auth: authentication failed, password was given for no password user',
+  },
+  PermissionNotGiven: { code: InvalidArgument, message: 'etcdserver: permission not given' },
+  PermissionDenied: {
+    code: GrpcCode.PermissionDenied,
+    message: 'etcdserver: permission denied',
+  },
+  RoleNotGranted: {
+    code: FailedPrecondition,
+    message: 'etcdserver: role is not granted to the user',
+  },
+  PermissionNotGranted: {
+    code: FailedPrecondition,
+    message: 'etcdserver: permission is not granted to the role',
+  },
+  AuthNotEnabled: {
+    code: FailedPrecondition,
+    message: 'etcdserver: authentication is not enabled',
+  },
+  InvalidAuthToken: {
+    code: GrpcCode.Unauthenticated,
+    message: 'etcdserver: invalid auth token',
+  },
+  InvalidAuthMgmt: { code: InvalidArgument, message: 'etcdserver: invalid auth management' },
   NoLeader: { code: Unavailable, message: 'etcdserver: no leader' },
   LeaderChanged: { code: Unavailable, message: 'etcdserver: leader changed' },
   Stopped: { code: Unavailable, message: 'etcdserver: server stopped' },
@@ -110,7 +173,7 @@ export const etcdErrors = {
   Timeout: { code: Unavailable, message: 'etcdserver: request timed out' },
   DeadlineExceeded: { code: DeadlineExceeded, message: 'context deadline exceeded' },
   /** The member does not know the rules version in the log: it needs newer code. */
-  NotCapable: { code: GrpcCode.FailedPrecondition, message: 'etcdserver: not capable' },
+  NotCapable: { code: FailedPrecondition, message: 'etcdserver: not capable' },
 } as const satisfies Record<string, ErrorFacts>;
 
 export type EtcdErrorName = keyof typeof etcdErrors;

@@ -1,6 +1,6 @@
 /**
- * Sets of half-open key intervals, as the static check of transactions needs them: does a put fall
- * into a range that the same transaction deletes?
+ * Sets of half-open key intervals: does a put fall into a range that the same transaction deletes, does
+ * what a user is granted cover what it asks for?
  *
  * Keys are held as binary strings (one UTF-16 unit per byte), whose `<` is the byte order of keys
  * and whose equality is cheap in a Map.
@@ -18,6 +18,9 @@ export function binaryString(bytes: Uint8Array): string {
   }
   return text;
 }
+
+/** Above every binary string: where an interval to the end of the key space ends. */
+export const endOfKeys = '\u0100';
 
 /** Disjoint intervals in ascending order; adjacent and overlapping ones are joined. */
 export class IntervalSet {
@@ -38,7 +41,19 @@ export class IntervalSet {
   }
 
   has(key: string): boolean {
-    // The last interval that begins at or before the key is the only one that can hold it.
+    const at = this.lastFrom(key);
+    return at >= 0 && key < (this.ends[at] as string);
+  }
+
+  /** All of [begin, end); of an empty or inverted interval its begin. */
+  covers(begin: string, end: string): boolean {
+    const at = this.lastFrom(begin);
+    const last = this.ends[at];
+    return last !== undefined && begin < last && end <= last;
+  }
+
+  /** The last interval that begins at or before the key, the only one that can hold it; -1: none. */
+  private lastFrom(key: string): number {
     let low = 0;
     let high = this.begins.length;
     while (low < high) {
@@ -46,7 +61,7 @@ export class IntervalSet {
       if ((this.begins[middle] as string) <= key) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && key < (this.ends[low - 1] as string);
+    return low - 1;
   }
 
   /** Adds all of `other`; linear in both, so that joining many siblings stays far from quadratic. */

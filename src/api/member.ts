@@ -16,11 +16,19 @@ export const memberPaths = {
   watch: 'http://member/watch',
   /** Router to member: empty -> MemberStatus as JSON. */
   status: 'http://member/status',
-  /** Router to member, by hand: the id of the group that is given up -> that of the new one. */
+  /** Router to member, by hand: RecoverRequest as JSON -> the id of the new group. */
   recover: 'http://member/recover',
   /** Only when CHAOS is "true": `?do=abort`. (Eviction is the runtime's: src/router/chaos.ts.) */
   chaos: 'http://member/chaos',
 } as const;
+
+export interface RecoverRequest {
+  /** The id of the group that is given up. */
+  readonly group: string;
+  /** What the client shows of itself, as in MemberRequest. */
+  readonly token: string;
+  readonly operator: boolean;
+}
 
 /** Text on a watch's socket that the runtime answers by itself, without waking the member. */
 export const watchPing = 'ping';
@@ -64,6 +72,8 @@ export interface MemberStatus {
   /** Open here, sleeping ones included. */
   readonly watches: { readonly sockets: number; readonly watches: number };
   readonly databaseBytes: number;
+  /** Whether users and roles decide who may do what. */
+  readonly authEnabled: boolean;
   /** True when the core waits for nothing and the object holds no timer. */
   readonly atRest: boolean;
   /** Counters of this life (since `boot`). */

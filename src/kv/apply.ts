@@ -4,8 +4,9 @@
  */
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { checkDelete, checkPut, checkTxn } from '../api/checks.ts';
-import { type Command, CommandSchema } from '../api/gen/command_pb.js';
+import { type As, type Command, CommandSchema } from '../api/gen/command_pb.js';
 import {
+  type AuthEnableResponse,
   type CompactionRequest,
   type CompactionResponse,
   CompactionResponseSchema,
@@ -19,7 +20,10 @@ import {
   type TxnResponse,
 } from '../api/gen/rpc_pb.js';
 import { maxRequestBytes } from '../api/limits.ts';
-import { type DecodedBatch, leaseRulesVersion } from './batch.ts';
+import { applyAuthChange } from './auth/commands.ts';
+import { needsOfCommand } from './auth/needs.ts';
+import { type Caller, permit } from './auth/permit.ts';
+import { authRulesVersion, type DecodedBatch, leaseRulesVersion } from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { startCompaction } from './compaction.ts';
 import { expireLease, grantLease, type LeaseExpired, revokeLease } from './lease-commands.ts';
@@ -38,27 +42,32 @@ export type CommandResponse =
   | { readonly case: 'compact'; readonly value: CompactionResponse }
   | { readonly case: 'leaseGrant'; readonly value: LeaseGrantResponse }
   | { readonly case: 'leaseRevoke'; readonly value: LeaseRevokeResponse }
-  | { readonly case: 'leaseExpire'; readonly value: LeaseExpired };
+  | { readonly case: 'leaseExpire'; readonly value: LeaseExpired }
+  /** All changes of auth have answers of one shape. */
+  | { readonly case: 'auth'; readonly value: AuthEnableResponse };
 
 export type CommandResult = Outcome<CommandResponse>;
-/** A Command wraps a request of at most maxRequestBytes in a tag and a length, Once in some more. */
-const commandBytesMax = maxRequestBytes + 64;
-const commandBytesMaxOfSecond = maxRequestBytes + 128;
+/**
+ * A Command wraps a request of at most maxRequestBytes in a tag and a length, Once in some more, and As in
+ * a token of at most 2 KiB.
+ */
+const commandBytesMax = [maxRequestBytes + 64, maxRequestBytes + 128, maxRequestBytes + 4_096];
 
 /** `index`: of the entry in the log. Its commands are Command messages; one result each. */
 export function applyCommands(store: Store, batch: DecodedBatch, index: number): CommandResult[] {
   const { limits } = store;
-  const isSecond = batch.rulesVersion >= leaseRulesVersion;
+  const { rulesVersion } = batch;
   const entry: EntryBudget = {
     changesLeft: limits.changes,
     replyBytesLeft: limits.entryReplyBytes,
     visitsLeft: limits.visits,
   };
   const results: CommandResult[] = [];
-  const bytesMax = isSecond ? commandBytesMaxOfSecond : commandBytesMax;
+  const bytesMax = commandBytesMax[Math.min(rulesVersion, commandBytesMax.length) - 1] ?? 0;
   const commands = batch.commands.map((data) => decodeCommand(data, bytesMax));
   for (let at = 0; at < commands.length; ) {
-    const puts = plainPuts(commands, at);
+    // Nobody's puts are all refused while auth is enabled, and one by one.
+    const puts = store.auth.enabled ? [] : plainPuts(commands, at);
     if (puts.length > 1) {
       for (const outcome of applyPuts(store, puts, entry)) {
         results.push(tagged('put', outcome));
@@ -66,14 +75,33 @@ export function applyCommands(store: Store, batch: DecodedBatch, index: number):
       at += puts.length;
     } else {
       const command = commands[at] as Outcome<Command>;
-      const refused = command.ok && !isSecond && isOfSecondRules(command.response);
       if (!command.ok) results.push(command);
-      else if (refused) results.push(failure('NotCapable'));
-      else results.push(applyOne(store, command.response, entry, index));
+      else if (rulesVersion < rulesOf(command.response)) results.push(failure('NotCapable'));
+      else results.push(applyCommand(store, command.response, entry, index));
       at += 1;
     }
   }
   return results;
+}
+
+/** As whoever it is of. The expiry of a lease is nobody's. */
+function applyCommand(
+  store: Store,
+  outer: Command,
+  entry: EntryBudget,
+  index: number,
+): CommandResult {
+  const { op } = outer;
+  if (op.case === 'leaseExpire') return applyOne(store, outer, entry, index);
+  const command = op.case === 'as' ? op.value.command : outer;
+  if (!command) return failure('NotCapable');
+  const caller = op.case === 'as' ? callerOf(op.value) : null;
+  const refused = store.auth.enabled ? permit(store, caller, needsOfCommand(command), entry) : null;
+  return refused ? failure(refused) : applyOne(store, command, entry, index);
+}
+
+function callerOf({ operator, token }: As): Caller {
+  return operator ? { kind: 'operator' } : { kind: 'token', token };
 }
 
 function applyOne(
@@ -102,16 +130,31 @@ function applyOne(
       return applyOnce(store, op.value, entry, (narrowed, within) =>
         applyOne(narrowed, within, entry, index),
       );
+    case 'auth':
+      return tagged('auth', applyAuthChange(store, op.value, index));
+    case 'as':
+      // Only the outermost command says whose it is.
+      return failure('NotCapable');
     default:
       op satisfies { case: undefined };
       return failure('NotCapable');
   }
 }
 
-function isOfSecondRules({ op: { case: name } }: Command): boolean {
-  return (
-    name === 'leaseGrant' || name === 'leaseRevoke' || name === 'leaseExpire' || name === 'once'
-  );
+/** The first rules that know the command. */
+function rulesOf({ op: { case: name } }: Command): number {
+  switch (name) {
+    case 'leaseGrant':
+    case 'leaseRevoke':
+    case 'leaseExpire':
+    case 'once':
+      return leaseRulesVersion;
+    case 'auth':
+    case 'as':
+      return authRulesVersion;
+    default:
+      return 1;
+  }
 }
 
 function put(store: Store, request: PutRequest, entry: EntryBudget): Outcome<PutResponse> {

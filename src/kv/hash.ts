@@ -5,11 +5,14 @@
  * It covers the revision, the compact revision, and all that a read or a watch from the compact
  * revision on can see: every write above it; of the ones at or below it, per key the one that is
  * current there; of the deletes those exactly at it, since others leave nothing behind. And every lease;
- * which keys are attached to it stands in their versions. And the answers kept of commands that take effect once.
+ * which keys are attached to it stands in their versions. The answers kept of commands that take effect once, and
+ * the records. Of a tenant that never had auth nothing is said of it.
  */
+
 import { beginning, historyPage, type Position } from './history.ts';
 import type { Lease } from './leases.ts';
 import { oncePage } from './once.ts';
+import type { RecordPosition } from './records.ts';
 import type { Row } from './sql.ts';
 import type { Store } from './store.ts';
 
@@ -58,7 +61,8 @@ function* hashNow(store: Store): Generator<void, string | null> {
     yield;
     if (progress.compactRevision !== compactRevision) return null;
   }
-  return (yield* addOnces(hash, store, onceFirst, onceLast)) ? hash.digest() : null;
+  if (!(yield* addOnces(hash, store, onceFirst, onceLast))) return null;
+  return (yield* addRecords(hash, store)) ? hash.digest() : null;
 }
 
 /** False: a lease has changed between two pages. */
@@ -93,6 +97,26 @@ function* addOnces(
     yield;
   }
   return true;
+}
+
+/** False: one of them has changed between two pages. */
+function* addRecords(hash: Fnv64, { auth, records, limits }: Store): Generator<void, boolean> {
+  const { revision, enabled } = auth;
+  const { changeCount } = records;
+  if (revision > 1) hash.addText(`|auth ${revision} ${enabled} `);
+  for (let after: RecordPosition = { kind: -1, name: '', since: 0 }; ; ) {
+    const page = records.page(after, limits.pages.rowsMax);
+    for (const { kind, name, since, data } of page) {
+      const bytes = new TextEncoder().encode(name);
+      hash.addText(`|record ${kind} ${since} ${bytes.length} ${data.length} `);
+      for (const part of [bytes, data]) hash.addBytes(part);
+    }
+    const last = page[limits.pages.rowsMax - 1];
+    if (!last) return true;
+    after = last;
+    yield;
+    if (records.changeCount !== changeCount) return false;
+  }
 }
 
 /** Bytes looked at. */

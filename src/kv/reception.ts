@@ -6,7 +6,12 @@
  * Rows of that set that no reception will use, left by one that was abandoned or by the state before
  * a switch, go in bounded steps; until then nothing can be received.
  */
-import type { SnapshotLease, SnapshotOnce, SnapshotVersion } from '../api/gen/snapshot_pb.js';
+import type {
+  SnapshotLease,
+  SnapshotOnce,
+  SnapshotRecord,
+  SnapshotVersion,
+} from '../api/gen/snapshot_pb.js';
 import { type BulkQuery, list, perChunk, runInChunks } from './bulk.ts';
 import { type Progress, storeSwitch } from './schema.ts';
 import { decodeChunk, decodeHeader, encodeHeader, progressOf } from './snapshot-format.ts';
@@ -54,10 +59,16 @@ const insertOnces = perChunk(
   (rows, { once }) => `INSERT INTO ${once} VALUES ${list(rows, () => '(?, ?, ?, ?, ?)')}`,
 );
 
+const insertRecords = perChunk(
+  (rows, { record }) =>
+    `INSERT INTO ${record} VALUES ${list(rows, () => "(?, ?, ?, coalesce(?, x''), NULL)")}`,
+);
+
 const findRow = perSet(
-  ({ data, lease, leaseKey, once }) => `
+  ({ data, lease, leaseKey, once, record }) => `
   SELECT 1 WHERE EXISTS (SELECT 1 FROM ${data}) OR EXISTS (SELECT 1 FROM ${lease})
-    OR EXISTS (SELECT 1 FROM ${leaseKey}) OR EXISTS (SELECT 1 FROM ${once})`,
+    OR EXISTS (SELECT 1 FROM ${leaseKey}) OR EXISTS (SELECT 1 FROM ${once})
+    OR EXISTS (SELECT 1 FROM ${record})`,
 );
 // length() of a blob does not read the blob.
 const selectOldest = perSet(
@@ -81,6 +92,11 @@ const clearLeases = perSet(
 
 const clearOnces = perSet(
   ({ once }) => `DELETE FROM ${once} WHERE seq IN (SELECT seq FROM ${once} LIMIT ?)`,
+);
+
+const clearRecords = perSet(
+  ({ record }) => `
+  DELETE FROM ${record} WHERE (kind, name, since) IN (SELECT kind, name, since FROM ${record} LIMIT ?)`,
 );
 
 export class Reception {
@@ -137,11 +153,13 @@ export class Reception {
     if (!chunk || (cursor === '') !== (chunk.header !== undefined)) return 'unreadable';
     if (chunk.header) this.header = encodeHeader(chunk.header);
     const { sql } = this.store;
-    const { versions, leases, onces } = chunk;
-    if (versions.length + leases.length + onces.length > 0) this.filled = true;
+    const { versions, leases, onces, records } = chunk;
+    const rows = versions.length + leases.length + onces.length + records.length;
+    if (rows > 0) this.filled = true;
     writeVersions(sql.other(), versions);
     writeLeases(sql.other(), leases);
     writeOnces(sql.other(), onces);
+    writeRecords(sql.other(), records);
     sql.common.run(updateReception, next, this.header);
     this.receiving = { id, cursor: next };
     return 'received';
@@ -184,6 +202,7 @@ export class Reception {
       sql.run(clearKeys, pageRows);
       sql.run(clearLeases, pageRows);
       sql.run(clearOnces, pageRows);
+      sql.run(clearRecords, pageRows);
     }
     this.filled = holdsRows(sql);
     return 2 * (rows || pageRows);
@@ -220,4 +239,9 @@ function writeOnces(sql: SetSql, onces: readonly SnapshotOnce[]): void {
     return [Number(seq), key, request, Number(time), result];
   });
   runInChunks(sql, insertOnces, rows);
+}
+
+function writeRecords(sql: SetSql, records: readonly SnapshotRecord[]): void {
+  const rows = records.map(({ kind, name, since, data }) => [kind, name, Number(since), data]);
+  runInChunks(sql, insertRecords, rows);
 }

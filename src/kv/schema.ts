@@ -15,6 +15,9 @@
  * kv_once holds what commands that take effect once were answered, numbered without gaps: those that count
  * are once_first to once_last of kv_meta (src/kv/once.ts).
  *
+ * kv_record holds what is small and of many kinds, users and roles first (src/kv/records.ts): `since` is the log index
+ * that wrote the row, `gone` that from which on it is not there any more, for an open snapshot only.
+ *
  * When one transaction writes a key twice, kv_index keeps the last write of the revision only;
  * kv_data keeps both, told apart by `sub`, the position inside the revision.
  */
@@ -22,7 +25,7 @@ import type { Sql } from './sql.ts';
 import { type SetNumber, tableSets } from './table-sets.ts';
 
 /** Version of the layout below. Older ones are upgraded by later code, newer ones are refused. */
-const schemaVersion = 3;
+const schemaVersion = 4;
 
 const keyTables = tableSets.flatMap(({ index, data }) => [
   `CREATE TABLE ${index} (
@@ -58,22 +61,36 @@ const onceTables = tableSets.flatMap(({ once }) => [
   `CREATE INDEX IF NOT EXISTS ${once}_key ON ${once} (key, seq)`,
 ]);
 
-/** Of kv_meta, since schema version 3. */
-const onceColumns = [
+/** Since schema version 4. */
+const recordTables = tableSets.flatMap(({ record }) => [
+  `CREATE TABLE IF NOT EXISTS ${record} (
+    kind INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, data BLOB NOT NULL,
+    gone INTEGER, PRIMARY KEY (kind, name, since)
+  ) WITHOUT ROWID`,
+  // Only what an open snapshot still sees has a row in it.
+  `CREATE INDEX IF NOT EXISTS ${record}_gone ON ${record} (gone) WHERE gone IS NOT NULL`,
+]);
+
+/** Of kv_meta: the first two since schema version 3, the others since 4. */
+const laterColumns = [
   ['once_first', 1],
   ['once_last', 0],
+  ['auth_revision', 1],
+  ['auth_enabled', 0],
 ] as const;
 
 const tables = [
   ...keyTables,
   ...leaseTables,
   ...onceTables,
+  ...recordTables,
   `CREATE TABLE kv_meta (
     id INTEGER NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, rules INTEGER NOT NULL,
     applied INTEGER NOT NULL, revision INTEGER NOT NULL, compacted INTEGER NOT NULL,
     purged INTEGER NOT NULL, scan_rev INTEGER NOT NULL, scan_sub INTEGER NOT NULL,
     active INTEGER NOT NULL,
-    once_first INTEGER NOT NULL DEFAULT 1, once_last INTEGER NOT NULL DEFAULT 0
+    once_first INTEGER NOT NULL DEFAULT 1, once_last INTEGER NOT NULL DEFAULT 0,
+    auth_revision INTEGER NOT NULL DEFAULT 1, auth_enabled INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID`,
   // One row while a snapshot is open here; header is an encoded SnapshotHeader.
   `CREATE TABLE kv_snapshot (
@@ -105,15 +122,18 @@ export interface Progress {
   onceFirst: number;
   /** The newest; one less than `onceFirst` when there is none. */
   onceLast: number;
+  /** 1 at first, as in etcd; one more for each change of users, roles, or of `authEnabled`. */
+  authRevision: number;
+  authEnabled: boolean;
 }
 
 const findTable = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kv_meta'";
-const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0, 0, 1, 0)';
+const insertMeta = 'INSERT INTO kv_meta VALUES (1, ?, 0, 0, 1, -1, 0, 0, 0, 0, 1, 0, 1, 0)';
 const findColumn = "SELECT 1 FROM sqlite_master WHERE name = 'kv_meta' AND sql LIKE ?";
 /** Older schemas have fewer columns, and no code has ever changed their order. */
 const selectMeta = 'SELECT * FROM kv_meta WHERE id = 1';
 const setProgress = `rules = ?, applied = ?, revision = ?, compacted = ?, purged = ?, scan_rev = ?,
-  scan_sub = ?, once_first = ?, once_last = ?`;
+  scan_sub = ?, once_first = ?, once_last = ?, auth_revision = ?, auth_enabled = ?`;
 const updateMeta = `UPDATE kv_meta SET ${setProgress} WHERE id = 1`;
 const switchMeta = `UPDATE kv_meta SET active = ?, ${setProgress} WHERE id = 1`;
 
@@ -129,8 +149,8 @@ export function createTables(sql: Sql): void {
 
 /** The version is written last: until then an older life finds what it knows. */
 function upgrade(sql: Sql): void {
-  for (const table of [...leaseTables, ...onceTables]) sql.run(table);
-  for (const [column, start] of onceColumns) {
+  for (const table of [...leaseTables, ...onceTables, ...recordTables]) sql.run(table);
+  for (const [column, start] of laterColumns) {
     if (sql.first(findColumn, `%${column}%`) !== undefined) continue;
     sql.run(`ALTER TABLE kv_meta ADD COLUMN ${column} INTEGER NOT NULL DEFAULT ${start}`);
   }
@@ -156,12 +176,12 @@ export function loadStored(sql: Sql): Stored {
   const row = sql.first(selectMeta) as readonly number[] | undefined;
   if (!row) throw new Error('kv: the state machine was never created here');
   const [, schema, ...rest] = row;
-  if (schema === 1 || schema === 2) upgrade(sql);
+  if (schema !== undefined && schema >= 1 && schema < schemaVersion) upgrade(sql);
   else if (schema !== schemaVersion) {
     throw new Error(`kv: storage has schema ${schema}, this code knows ${schemaVersion}`);
   }
   const [rules, applied, revision, compacted, purged, scanRev, scanSub, activeSet] = rest;
-  const [onceFirst = 1, onceLast = 0] = rest.slice(8);
+  const [onceFirst = 1, onceLast = 0, authRevision = 1, authEnabled = 0] = rest.slice(8);
   const progress: Progress = {
     rulesVersion: rules as number,
     appliedIndex: applied as number,
@@ -172,6 +192,8 @@ export function loadStored(sql: Sql): Stored {
     scanSub: scanSub as number,
     onceFirst,
     onceLast,
+    authRevision,
+    authEnabled: authEnabled === 1,
   };
   return { progress, activeSet: activeSet === 1 ? 1 : 0 };
 }
@@ -197,5 +219,7 @@ function columns(progress: Progress): number[] {
     progress.scanSub,
     progress.onceFirst,
     progress.onceLast,
+    progress.authRevision,
+    progress.authEnabled ? 1 : 0,
   ];
 }

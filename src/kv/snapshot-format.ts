@@ -7,12 +7,14 @@ import {
   SnapshotHeaderSchema,
   SnapshotLeaseSchema,
   SnapshotOnceSchema,
+  SnapshotRecordSchema,
   type SnapshotVersion,
   SnapshotVersionSchema,
 } from '../api/gen/snapshot_pb.js';
-import { leaseRulesVersion } from './batch.ts';
+import { authRulesVersion, leaseRulesVersion } from './batch.ts';
 import type { Lease } from './leases.ts';
 import type { OnceRecord } from './once.ts';
+import type { StateRecord } from './records.ts';
 import type { Progress } from './schema.ts';
 import type { Row } from './sql.ts';
 
@@ -20,8 +22,7 @@ import type { Row } from './sql.ts';
  * Raised when a receiver that skips the fields it does not know would install something wrong. What
  * older rules have made is sent in the format of their time, so that older code can receive it.
  */
-const formatWithLeases = 2;
-const formatBefore = 1;
+export const formats = { keys: 1, leases: 2, records: 3 } as const;
 
 /** What the fields and lengths around the key and the value of one version take at most. */
 export const versionOverheadBytes = 72;
@@ -30,14 +31,17 @@ export const versionOverheadBytes = 72;
 export const leaseBytesMax = 32;
 
 /** What a header takes at most. */
-export const headerBytesMax = 96;
+export const headerBytesMax = 112;
 
 /** What the fields and lengths around the result of one answer take at most, hashes included. */
 export const onceOverheadBytes = 80;
 
+/** What the fields and lengths around the data and the name of one record take at most. */
+export const recordOverheadBytes = 32;
+
 export function headerOf(progress: Progress): SnapshotHeader {
   return create(SnapshotHeaderSchema, {
-    format: progress.rulesVersion >= leaseRulesVersion ? formatWithLeases : formatBefore,
+    format: formatOf(progress),
     rulesVersion: progress.rulesVersion,
     appliedIndex: BigInt(progress.appliedIndex),
     revision: BigInt(progress.revision),
@@ -47,7 +51,14 @@ export function headerOf(progress: Progress): SnapshotHeader {
     scanSub: progress.scanSub,
     onceFirst: BigInt(progress.onceFirst),
     onceLast: BigInt(progress.onceLast),
+    authRevision: BigInt(progress.authRevision === 1 ? 0 : progress.authRevision),
+    authEnabled: progress.authEnabled,
   });
+}
+
+function formatOf({ rulesVersion }: Progress): number {
+  if (rulesVersion >= authRulesVersion) return formats.records;
+  return rulesVersion >= leaseRulesVersion ? formats.leases : formats.keys;
 }
 
 export function progressOf(header: SnapshotHeader): Progress {
@@ -62,6 +73,8 @@ export function progressOf(header: SnapshotHeader): Progress {
     // A sender of the first rules knows nothing of them.
     onceFirst: Math.max(1, Number(header.onceFirst)),
     onceLast: Number(header.onceLast),
+    authRevision: Math.max(1, Number(header.authRevision)),
+    authEnabled: header.authEnabled,
   };
 }
 
@@ -114,12 +127,20 @@ export function encodeChunk(
   return toBinary(SnapshotChunkSchema, chunk);
 }
 
+/** Records travel in chunks of their own. */
+export function encodeRecordChunk(rows: readonly StateRecord[]): Uint8Array {
+  const records = rows.map(({ since, ...rest }) =>
+    create(SnapshotRecordSchema, { ...rest, since: BigInt(since) }),
+  );
+  return toBinary(SnapshotChunkSchema, create(SnapshotChunkSchema, { records }));
+}
+
 /** null: no chunk, or one of a format that this code does not know. */
 export function decodeChunk(data: Uint8Array): SnapshotChunk | null {
   try {
     const chunk = fromBinary(SnapshotChunkSchema, data);
-    const format = chunk.header?.format ?? formatWithLeases;
-    return format < formatBefore || format > formatWithLeases ? null : chunk;
+    const format = chunk.header?.format ?? formats.records;
+    return format < formats.keys || format > formats.records ? null : chunk;
   } catch {
     return null;
   }

@@ -1,21 +1,25 @@
 /**
  * The sender's side of a snapshot: a view of the state machine as it was when it was opened, read in
  * chunks. Opening it writes one row and copies nothing: the versions up to its revision never change,
- * and while it is open none is deleted; a lease that ends keeps its row, and
+ * and while it is open none is deleted; a lease that ends and a user that changes keep their rows, and
  * no answer goes. So every chunk can be made again at any time, by any life.
  */
 import type { SnapshotHeader, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { beginning, historyPage, type Position } from './history.ts';
 import type { LeasePosition } from './leases.ts';
 import { type OnceRecord, oncePage } from './once.ts';
+import type { RecordPosition, StateRecord } from './records.ts';
 import {
   decodeHeader,
   encodeChunk,
   encodeHeader,
+  encodeRecordChunk,
+  formats,
   headerBytesMax,
   headerOf,
   leaseBytesMax,
   onceOverheadBytes,
+  recordOverheadBytes,
   versionOf,
   versionOverheadBytes,
 } from './snapshot-format.ts';
@@ -48,8 +52,10 @@ const selectVersions = historyPage(
 
 /** Each may have a result of some kilobytes, and the page is read whole. */
 const oncesPerChunkMax = 250;
+const recordsPerPageMax = 250;
 
 const firstLease: LeasePosition = { id: '', grant: 0 };
+const firstRecord: RecordPosition = { kind: -1, name: '', since: 0 };
 
 export class SnapshotSource {
   private readonly store: Store;
@@ -79,7 +85,7 @@ export class SnapshotSource {
     this.store.sql.common.run(deleteSnapshot);
     this.meta = null;
     this.header = null;
-    this.store.leases.snapshotIndex = null;
+    this.setSeen(null);
   }
 
   read(id: string, cursor: string, maxBytes: number): Chunk | null {
@@ -87,6 +93,7 @@ export class SnapshotSource {
     const after = cursor === '' ? beginning : parseCursor(cursor);
     if (!meta || !header || meta.id !== id || !after) return null;
     const first = cursor === '' ? header : null;
+    if ('kind' in after) return this.recordChunk(after, maxBytes - headerBytesMax);
     if ('once' in after) return this.onceChunk(after.once, maxBytes - headerBytesMax);
     if ('grant' in after) return this.leaseChunk(first, [], after, maxBytes - headerBytesMax);
     return this.versionChunk(first, after, maxBytes - headerBytesMax);
@@ -130,10 +137,37 @@ export class SnapshotSource {
     return { data, next: next ? leaseCursor(next) : this.firstOnce() };
   }
 
-  /** The answers of commands that take effect once come last, in chunks of their own. */
+  /** Then come the answers of commands that take effect once, in chunks of their own. */
   private firstOnce(): string | null {
     const { onceFirst, onceLast } = this.header as SnapshotHeader;
-    return onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;
+    return onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : this.firstRecord();
+  }
+
+  /** The small records come last, in chunks of their own. */
+  private firstRecord(): string | null {
+    if ((this.header as SnapshotHeader).format < formats.records) return null;
+    const { rows, next } = this.store.records.seenPage(firstRecord, 1);
+    return rows.length === 0 && next === null ? null : recordCursor(firstRecord);
+  }
+
+  private recordChunk(after: RecordPosition, maxBytes: number): Chunk {
+    const { rows, next } = this.store.records.seenPage(after, recordsPerPageMax);
+    const fitting: StateRecord[] = [];
+    let bytesLeft = maxBytes;
+    for (const row of rows) {
+      bytesLeft -= row.data.length + 3 * row.name.length + recordOverheadBytes;
+      const last = fitting.at(-1);
+      if (bytesLeft < 0 && last)
+        return { data: encodeRecordChunk(fitting), next: recordCursor(last) };
+      fitting.push(row);
+    }
+    return { data: encodeRecordChunk(fitting), next: next && recordCursor(next) };
+  }
+
+  /** What rows a snapshot still has to see: those of the state after this entry; null: none. */
+  private setSeen(index: number | null): void {
+    this.store.leases.snapshotIndex = index;
+    this.store.records.snapshotIndex = index;
   }
 
   private onceChunk(from: number, maxBytes: number): Chunk {
@@ -146,7 +180,10 @@ export class SnapshotSource {
       onces.push(record);
     }
     const next = (onces.at(-1)?.seq ?? last) + 1;
-    return { data: encodeChunk(null, [], [], onces), next: next <= last ? onceCursor(next) : null };
+    return {
+      data: encodeChunk(null, [], [], onces),
+      next: next <= last ? onceCursor(next) : this.firstRecord(),
+    };
   }
 
   private remember(id: string, header: SnapshotHeader): SnapshotMeta {
@@ -156,7 +193,7 @@ export class SnapshotSource {
       appliedIndex: Number(header.appliedIndex),
       revision: Number(header.revision),
     };
-    this.store.leases.snapshotIndex = this.meta.appliedIndex;
+    this.setSeen(this.meta.appliedIndex);
     return this.meta;
   }
 }
@@ -178,8 +215,17 @@ interface OncePosition {
   readonly once: number;
 }
 
+function recordCursor({ kind, name, since }: RecordPosition): string {
+  return `@${kind}.${since}.${name}`;
+}
+
 /** It has travelled to the receiver and back, perhaps to other code than that which made it. */
-function parseCursor(cursor: string): Position | LeasePosition | OncePosition | null {
+function parseCursor(
+  cursor: string,
+): Position | LeasePosition | OncePosition | RecordPosition | null {
+  const [, kind, since, name] = /^@(-?\d)\.(\d{1,15})\.(.*)$/s.exec(cursor) ?? [];
+  if (kind !== undefined && name !== undefined)
+    return { kind: Number(kind), name, since: Number(since) };
   const [, seq] = /^#(\d{1,15})$/.exec(cursor) ?? [];
   if (seq !== undefined) return { once: Number(seq) };
   const [, rev, sub] = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor) ?? [];

@@ -7,9 +7,13 @@
  * `saveProgress` at its end, and drops this object together with the transaction when one throws.
  */
 import { checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
+import type { EtcdErrorName } from '../api/errors.ts';
 import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../api/gen/rpc_pb.js';
 import { applyCommands, type CommandResult } from './apply.ts';
 import { attachedKeys } from './attachments.ts';
+import { Auth } from './auth/auth.ts';
+import type { Needs } from './auth/needs.ts';
+import { type Caller, permit } from './auth/permit.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
 import type { Bounds } from './bounds.ts';
 import { compactionPending, compactStep } from './compaction.ts';
@@ -19,6 +23,7 @@ import type { Position } from './history.ts';
 import { type Lease, type LeaseChanges, Leases } from './leases.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
+import { Records } from './records.ts';
 import { header, ReplyBudget } from './reply.ts';
 import {
   createTables,
@@ -82,9 +87,12 @@ export class StateMachine {
   ): StateMachine {
     const { progress, activeSet } = loadStored(sql);
     const setSql = new SetSql(sql, activeSet);
+    const records = new Records(setSql);
     const store = {
       sql: setSql,
       leases: new Leases(setSql),
+      records,
+      auth: new Auth(records, progress),
       progress,
       limits: { ...defaultLimits, ...limits },
     };
@@ -173,6 +181,16 @@ export class StateMachine {
     return outcome;
   }
 
+  /** Users and roles, for whoever tells of them. */
+  get auth(): Auth {
+    return this.store.auth;
+  }
+
+  /** Null: this caller may, in the state as it is; nobody is a caller of his own kind. */
+  permit(caller: Caller | null, needs: Needs): EtcdErrorName | null {
+    return permit(this.store, caller, needs, { visitsLeft: this.store.limits.visits });
+  }
+
   /** null: it is not there. */
   lease(id: bigint): Lease | null {
     return this.store.leases.find(id);
@@ -219,19 +237,21 @@ export class StateMachine {
   }
 
   /**
-   * Whether rows that nobody reads any more may go: versions below the compact revision, and leases
-   * that only a snapshot still needed. Not while a snapshot is open.
+   * Whether rows that nobody reads any more may go: versions below the compact revision, leases and
+   * records that only a snapshot still needed. Not while a snapshot is open.
    */
   compactionPending(): boolean {
-    const { leases, progress } = this.store;
-    return this.source.open === null && (compactionPending(progress) || leases.sweepPending);
+    const { leases, records, progress } = this.store;
+    const isSwept = !leases.sweepPending && !records.sweepPending;
+    return this.source.open === null && (compactionPending(progress) || !isSwept);
   }
 
   /** Deletes up to about `maxRows` rows; returns how many. Then call `saveProgress`. */
   compactStep(maxRows: number): number {
     if (!this.compactionPending()) return 0;
-    const { leases } = this.store;
-    return leases.sweepPending ? leases.sweep(maxRows) : compactStep(this.store, maxRows);
+    const { leases, records } = this.store;
+    if (leases.sweepPending) return leases.sweep(maxRows);
+    return records.sweepPending ? records.sweep(maxRows) : compactStep(this.store, maxRows);
   }
 
   /** The one that is open here, also if an earlier life opened it. */
@@ -296,6 +316,7 @@ export class StateMachine {
     this.source.end();
     Object.assign(this.store.progress, this.reception.install());
     this.store.leases.installed();
+    this.store.records.installed();
     this.saved = { ...this.store.progress };
   }
 

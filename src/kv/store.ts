@@ -1,6 +1,6 @@
 /**
  * What the parts of the state machine share: the database, its progress in memory, the limits, and
- * the leases.
+ * the leases, records and users.
  */
 import type { EtcdErrorName } from '../api/errors.ts';
 import {
@@ -10,7 +10,9 @@ import {
   maxReplyBytes,
   maxVisitsPerEntry,
 } from '../api/limits.ts';
+import type { Auth } from './auth/auth.ts';
 import type { Leases } from './leases.ts';
+import type { Records } from './records.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
 import type { SetSql } from './table-sets.ts';
@@ -51,6 +53,8 @@ export interface Store {
   readonly progress: Progress;
   readonly limits: Limits;
   readonly leases: Leases;
+  readonly records: Records;
+  readonly auth: Auth;
 }
 
 export type Outcome<T> =

@@ -1,5 +1,5 @@
 /**
- * Two sets of the tables that hold keys, leases and answers. The active one is what everything reads and applies to; the
+ * Two sets of the tables that hold keys, leases, answers and small records. The active one is what everything reads and applies to; the
  * other one is filled by a snapshot that is being received, and emptied when it is of no use. Which
  * is active stands in kv_meta, so that one row switches all of it.
  *
@@ -16,6 +16,7 @@ export interface SetTables {
   readonly lease: string;
   readonly leaseKey: string;
   readonly once: string;
+  readonly record: string;
 }
 
 export const tableSets: readonly [SetTables, SetTables] = [tablesOf(''), tablesOf('_1')];
@@ -27,6 +28,7 @@ function tablesOf(suffix: string): SetTables {
     lease: `kv_lease${suffix}`,
     leaseKey: `kv_lease_key${suffix}`,
     once: `kv_once${suffix}`,
+    record: `kv_record${suffix}`,
   };
 }
 

@@ -5,6 +5,7 @@
  * a command twice, and what is not known is said to be unknown (consensus-rules.md 1).
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
 import { CommandSchema } from '../api/gen/command_pb.js';
 import {
   type MemberReply,
@@ -14,7 +15,12 @@ import {
   Redirect_Reason,
 } from '../api/gen/member_pb.js';
 import { defaultRequestTimeoutMs, maxRequestTimeoutMs } from '../api/limits.ts';
+import { asCaller } from '../kv/auth/as.ts';
+import { anyUser, type Needs, needsOfRead, needsOfTxn, rootOnly } from '../kv/auth/needs.ts';
+import { authRulesVersion } from '../kv/batch.ts';
 import type { Outcome } from '../kv/store.ts';
+import { AuthService } from './auth/auth-service.ts';
+import { type Shown, shownBy } from './auth/callers.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
 import { type LeaseOutcome, LeaseService } from './lease-service.ts';
@@ -32,6 +38,7 @@ export class ClientService {
   private readonly replies: Replies;
   private readonly membership: Membership;
   private readonly leases: LeaseService;
+  private readonly auth: AuthService;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
@@ -39,6 +46,7 @@ export class ClientService {
     this.replies = new Replies(group, platform.place);
     this.membership = new Membership(platform, group);
     this.leases = new LeaseService(platform, group, this.replies);
+    this.auth = new AuthService(platform, group, this.replies);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -66,24 +74,40 @@ export class ClientService {
     measured: Measured,
   ): Promise<MemberReply> {
     const { op } = request;
+    const shown = shownBy(request, this.platform.now());
+    const permitted = (needs: Needs) => this.group.machine.permit(shown, needs);
+    const asRoot = () => permitted(rootOnly);
     switch (op.case) {
       case 'command':
-        return this.write(request, op.value, deadline, measured);
+        return this.write(request, op.value, shown, deadline, measured);
       case 'changeMembership':
-        return this.changed(await this.membership.change(op.value, deadline));
+        return this.changed(await this.membership.change(op.value, asRoot, deadline));
       case 'transferLeader':
-        return this.changed(await this.membership.transfer(op.value, deadline));
+        return this.changed(await this.membership.transfer(op.value, asRoot, deadline));
       case 'leaseKeepAlive':
-        return this.ofLeases(await this.leases.keepAlive(op.value.ids, deadline));
+        return this.ofLeases(await this.leases.keepAlive(op.value.ids, permitted, deadline));
       case 'leaseTimeToLive':
-        return this.ofLeases(await this.leases.timeToLive(op.value, deadline));
+        return this.ofLeases(await this.leases.timeToLive(op.value, permitted, deadline));
       case 'leaseLeases':
-        return this.ofLeases(await this.leases.list(deadline));
+        return this.ofLeases(await this.leases.list(permitted, deadline));
       case 'askDeadline':
         return this.ofLeases(await this.leases.nextDeadline(deadline));
+      case 'authQuery':
+        return this.atReadPoint(deadline, () => this.auth.query(op.value, shown));
+      case 'authBegin':
+        return this.atReadPoint(deadline, () => this.auth.begin(op.value));
+      case 'authIssue':
+        return this.atReadPoint(deadline, () => this.auth.issue(op.value));
+      case 'authWhoIs':
+        return this.atReadPoint(deadline, () => this.auth.whoIs(shown));
       default:
         return this.linearizableRead(request, deadline, measured);
     }
+  }
+
+  private async atReadPoint(deadline: number, serve: () => MemberReply): Promise<MemberReply> {
+    const outcome = await this.group.readPoint(deadline);
+    return outcome === 'ready' ? serve() : this.unread(outcome);
   }
 
   private ofLeases(outcome: LeaseOutcome): MemberReply {
@@ -145,14 +169,16 @@ export class ClientService {
   private async write(
     request: MemberRequest,
     command: Uint8Array,
+    shown: Shown | null,
     deadline: number,
     measured: Measured,
   ): Promise<MemberReply> {
     if (!request.mayPropose) return this.redirect(this.platform.place, true);
-    const outcome = await this.waitForQuorum(this.group.propose(command, deadline), measured);
+    const proposed = this.group.propose(this.commandOf(shown, command), deadline);
+    const outcome = await this.waitForQuorum(proposed, measured);
     switch (outcome.type) {
       case 'applied':
-        if (!outcome.result.ok) return failure(outcome.result.error);
+        if (!outcome.result.ok) return failure(refusalOf(outcome.result.error, shown));
         if (outcome.result.response.case === 'compact' && asksForPhysical(command))
           await this.group.compacted(deadline);
         return this.replies.command(outcome.result.response);
@@ -163,6 +189,16 @@ export class ClientService {
       case 'unknown':
         return failure('OutcomeUnknown', true);
     }
+  }
+
+  /**
+   * With whoever asked for it, to be judged where it is applied: a new leader may not have applied yet that
+   * auth is enabled. Of the operator only if it has, which spares open tenants the envelope.
+   */
+  private commandOf(shown: Shown | null, command: Uint8Array): Uint8Array {
+    if (shown === null || this.group.rules < authRulesVersion) return command;
+    const isOpen = shown.kind === 'operator' && !this.group.machine.auth.enabled;
+    return isOpen ? command : asCaller(shown, command);
   }
 
   private async linearizableRead(
@@ -231,6 +267,8 @@ export class ClientService {
 
   private async read(request: MemberRequest, deadline: number): Promise<MemberReply> {
     const { op } = request;
+    const refused = this.refused(request);
+    if (refused) return failure(refused);
     switch (op.case) {
       case 'range': {
         const result = await this.inPages(
@@ -248,6 +286,17 @@ export class ClientService {
       default:
         return failure('NotCapable', false, 'this member does not know the operation');
     }
+  }
+
+  /** In the state that answers. A ping tells the revision alone. */
+  private refused(request: MemberRequest): EtcdErrorName | null {
+    const { machine } = this.group;
+    const { op } = request;
+    if (!machine.auth.enabled || op.case === 'ping') return null;
+    const needs = op.case === 'range' ? needsOfRead(op.value) : null;
+    const shown = shownBy(request, this.platform.now());
+    if (needs) return machine.permit(shown, needs);
+    return machine.permit(shown, op.case === 'readTxn' ? needsOfTxn(op.value) : anyUser);
   }
 
   /** Drives a read that yields between pages; nobody waits for it after its deadline. */
@@ -282,6 +331,11 @@ export class ClientService {
   }
 }
 
+/** Nothing was done. Of the operator it is not true that nobody asked: another try names it. */
+function refusalOf(error: EtcdErrorName, shown: Shown | null): EtcdErrorName {
+  return error === 'UserEmpty' && shown?.kind === 'operator' ? 'LeaderChanged' : error;
+}
+
 function isRead({ op }: MemberRequest): boolean {
   return op.case === 'range' || op.case === 'readTxn' || op.case === 'ping';
 }
@@ -289,8 +343,17 @@ function isRead({ op }: MemberRequest): boolean {
 /** May be asked again where nobody knows what became of it. */
 function isRepeatable(request: MemberRequest): boolean {
   const { op } = request;
-  if (op.case === 'leaseKeepAlive' || op.case === 'leaseTimeToLive') return true;
-  return op.case === 'leaseLeases' || isRead(request);
+  switch (op.case) {
+    case 'leaseKeepAlive':
+    case 'leaseTimeToLive':
+    case 'leaseLeases':
+    case 'authQuery':
+    case 'authIssue':
+    case 'authWhoIs':
+      return true;
+    default:
+      return isRead(request);
+  }
 }
 
 /** A physical compaction is answered when the rows are gone, as etcd does. */

@@ -467,12 +467,15 @@ export class GroupMember {
   }
 
   private encodeCommands(batch: readonly Proposal[]): Uint8Array {
-    const { configuration } = this.core;
-    const rules = this.versions.inUse(configuration, this.self, this.storage.rulesFloor);
     return encodeBatch(
       batch.map(({ command }) => command),
-      rules,
+      this.rules,
     );
+  }
+
+  /** The newest that this member may write as the leader. */
+  get rules(): number {
+    return this.versions.inUse(this.core.configuration, this.self, this.storage.rulesFloor);
   }
 
   private flushReads(now: number): boolean {

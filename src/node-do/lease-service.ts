@@ -3,6 +3,7 @@
  * time to live, the list, and what another member's watchdog asks.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
 import {
   LeaseKeepAliveRepliesSchema,
   type MemberReply,
@@ -14,18 +15,22 @@ import {
   type LeaseTimeToLiveRequest,
   LeaseTimeToLiveResponseSchema,
 } from '../api/gen/rpc_pb.js';
+import { anyUser, type Needs, needsOfLeases } from '../kv/auth/needs.ts';
 import type { Lease } from '../kv/state-machine.ts';
 import type { GroupMember } from './group-member.ts';
 import { skewAllowanceMs } from './lease-clock.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
-import { type Replies, reply } from './replies.ts';
+import { failure, type Replies, reply } from './replies.ts';
 
 const leasesPerPage = 1_000;
 /** How long a watchdog waits here for what is due to end. */
 const settleMs = 2_000;
 
 export type LeaseOutcome = MemberReply | Exclude<ReadOutcome, 'ready'>;
+
+/** Whether whoever asks may do what needs this. */
+type Permitted = (needs: Needs) => EtcdErrorName | null;
 
 export class LeaseService {
   private readonly platform: Platform;
@@ -39,27 +44,43 @@ export class LeaseService {
   }
 
   /** A response for each id; one without a TTL where there is no such lease. */
-  async keepAlive(ids: readonly bigint[], deadline: number): Promise<LeaseOutcome> {
-    const outcome = await this.group.keepAlive(ids, deadline);
+  async keepAlive(
+    ids: readonly bigint[],
+    permitted: Permitted,
+    deadline: number,
+  ): Promise<LeaseOutcome> {
+    const refused = permitted(anyUser);
+    if (refused) return failure(refused);
+    const denials = ids.map((id) => permitted(needsOfLeases('write', [id])));
+    const at = denials.findIndex((denial) => denial !== null);
+    // As etcd, which takes one after the other: those before it are kept alive.
+    const allowed = at < 0 ? ids : ids.slice(0, at);
+    const outcome = await this.group.keepAlive(allowed, deadline);
     if (outcome.type === 'refused') return outcome.reason;
-    const responses = ids.map((ID, at) => {
-      const TTL = BigInt(outcome.ttls[at] ?? 0);
+    const responses = allowed.map((ID, place) => {
+      const TTL = BigInt(outcome.ttls[place] ?? 0);
       return this.replies.atRevision(create(LeaseKeepAliveResponseSchema, { ID, TTL }));
     });
-    const all = create(LeaseKeepAliveRepliesSchema, { responses });
+    const all = create(LeaseKeepAliveRepliesSchema, { responses, error: denials[at] ?? '' });
     return reply(toBinary(LeaseKeepAliveRepliesSchema, all));
   }
 
-  async timeToLive(request: LeaseTimeToLiveRequest, deadline: number): Promise<LeaseOutcome> {
+  async timeToLive(
+    request: LeaseTimeToLiveRequest,
+    permitted: Permitted,
+    deadline: number,
+  ): Promise<LeaseOutcome> {
     const point = await this.readPoint(deadline);
     if (point !== 'ready') return point;
-    const { ID } = request;
+    const { ID, keys } = request;
+    const refused = permitted(keys ? needsOfLeases('read', [ID]) : anyUser);
+    if (refused) return failure(refused);
     const response = create(LeaseTimeToLiveResponseSchema, { ID, TTL: -1n });
     const lease = this.group.machine.lease(ID);
     if (lease && lease.ttl > 0) {
       response.TTL = BigInt(this.remaining(lease));
       response.grantedTTL = BigInt(lease.ttl);
-      if (request.keys) response.keys = await this.keysOf(lease);
+      if (keys) response.keys = await this.keysOf(lease);
     }
     return this.replies.current(LeaseTimeToLiveResponseSchema, response);
   }
@@ -74,7 +95,7 @@ export class LeaseService {
   }
 
   /** Those that end first come first, as in etcd. */
-  async list(deadline: number): Promise<LeaseOutcome> {
+  async list(permitted: Permitted, deadline: number): Promise<LeaseOutcome> {
     const point = await this.readPoint(deadline);
     if (point !== 'ready') return point;
     const leases: Lease[] = [];
@@ -85,6 +106,13 @@ export class LeaseService {
       if (page.length < leasesPerPage) break;
       await this.platform.yieldTurn();
     }
+    const refused = permitted(
+      needsOfLeases(
+        'read',
+        leases.map(({ id }) => id),
+      ),
+    );
+    if (refused) return failure(refused);
     leases.sort((a, b) => this.endOf(a) - this.endOf(b));
     const response = create(LeaseLeasesResponseSchema, {
       leases: leases.map(({ id }) => ({ ID: id })),

@@ -6,6 +6,7 @@
  * incarnation they have given out, and refuse everything of Raft before (rule 3).
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
 import {
   type MemberReply,
   MemberReplySchema,
@@ -26,8 +27,10 @@ import {
   TombstoneSchema,
 } from '../api/gen/peer_pb.js';
 import { foundingPlaces } from '../api/limits.ts';
-import type { MemberStatus } from '../api/member.ts';
+import type { MemberStatus, RecoverRequest } from '../api/member.ts';
+import { rootOnly } from '../kv/auth/needs.ts';
 import { StateMachine } from '../kv/state-machine.ts';
+import { shownBy } from './auth/callers.ts';
 import { ClientService } from './client.ts';
 import { fromWireConfiguration, fromWireMember, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
@@ -130,6 +133,12 @@ export class Member {
     else if (tombstone) answer.state = { case: 'tombstone', value: tombstone };
     else answer.state = { case: 'incarnation', value: incarnation };
     return toBinary(BirthAnswerSchema, answer);
+  }
+
+  /** Only root gives a group up. Nobody can be asked whether that is the latest word on who is root. */
+  refusesRecovery(asked: RecoverRequest): EtcdErrorName | null {
+    const shown = shownBy(asked, this.platform.now());
+    return this.group?.machine.permit(shown, rootOnly) ?? null;
   }
 
   /**

@@ -41,6 +41,9 @@ const transferRefusals: Record<Exclude<TransferResult, 'ok'>, ChangeOutcome> = {
   cannotApply: 'BadLeaderTransferee',
 };
 
+/** Whether whoever asks may; looked at where the change is made, for a new leader may learn only then of users. */
+type Permitted = () => EtcdErrorName | null;
+
 export class Membership {
   private readonly platform: Platform;
   private readonly group: GroupMember;
@@ -51,22 +54,30 @@ export class Membership {
   }
 
   /** 'done' when the new configuration is committed and simple; 'unknown' if not by the deadline. */
-  async change(wanted: ChangeMembership, deadline: number): Promise<ChangeOutcome> {
+  async change(
+    wanted: ChangeMembership,
+    permitted: Permitted,
+    deadline: number,
+  ): Promise<ChangeOutcome> {
     const { group } = this;
+    const early = permitted();
+    if (early) return early;
     const voters = await this.resolve(wanted.voters);
     const learners = await this.resolve(wanted.learners);
     if (!voters || !learners) return 'MemberUnreachable';
     const target = { voters, learners };
-    if (!wanted.stepwise) return this.changeTo(target, deadline);
+    if (!wanted.stepwise) return this.changeTo(target, permitted, deadline);
     const present = group.core.configuration;
     const fresh = voters.filter((id) => !allMembers(present).includes(id));
     if (fresh.length > 0) {
       const joined = { voters: present.voters, learners: [...present.learners, ...fresh] };
-      const outcome = await this.changeTo(joined, deadline);
+      const outcome = await this.changeTo(joined, permitted, deadline);
       if (outcome !== 'done') return outcome;
     }
     for (;;) {
-      const outcome = await this.changeTo(target, deadline);
+      const refused = permitted();
+      if (refused) return refused;
+      const outcome = await this.changeTo(target, permitted, deadline);
       // A new leader, a change of somebody else's, or a learner that lacks the log: wait.
       const maySucceed = outcome === 'LearnerNotReady' || outcome === 'Unhealthy';
       if (!maySucceed || this.platform.now() + askAgainMs > deadline) return outcome;
@@ -74,13 +85,20 @@ export class Membership {
     }
   }
 
-  private async changeTo(target: Target, deadline: number): Promise<ChangeOutcome> {
+  private async changeTo(
+    target: Target,
+    permitted: Permitted,
+    deadline: number,
+  ): Promise<ChangeOutcome> {
     const { group } = this;
     const ask = () => group.ask((core, now) => core.changeMembership(target, now));
     let result = await ask();
     // A leader that was asleep until now has to hear of a quorum before it changes anything.
-    if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline)))
+    if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline))) {
+      const refused = permitted();
+      if (refused) return refused;
       result = await ask();
+    }
     if (!result.ok) {
       const { reason } = result;
       return reason === 'noChange' ? this.whileLeading(deadline) : refusals[reason];
@@ -122,8 +140,10 @@ export class Membership {
   }
 
   /** 'done' when another member is known to lead. */
-  async transfer(place: number, deadline: number): Promise<ChangeOutcome> {
+  async transfer(place: number, permitted: Permitted, deadline: number): Promise<ChangeOutcome> {
     const { group } = this;
+    const refused = permitted();
+    if (refused) return refused;
     const to = allMembers(group.core.configuration).find((id) => placeOf(id) === place);
     if (!to) return 'BadLeaderTransferee';
     const result = await group.ask((core, now) => core.transferLeader(to, now));

@@ -3,7 +3,14 @@
  * requests into its calls. Nothing of consensus is decided here.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { memberName, memberPaths, parseMemberName, watchPing, watchPong } from '../api/member.ts';
+import {
+  memberName,
+  memberPaths,
+  parseMemberName,
+  type RecoverRequest,
+  watchPing,
+  watchPong,
+} from '../api/member.ts';
 import { newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
 import { Member } from './member.ts';
@@ -52,7 +59,10 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       case memberPaths.birth:
         return bytes(this.member.onBirth(await bodyOf(request)));
       case memberPaths.recover: {
-        const groupId = await this.member.recover(await request.text());
+        const asked = (await request.json()) as RecoverRequest;
+        const refused = this.member.refusesRecovery(asked);
+        if (refused) return new Response(refused, { status: 403 });
+        const groupId = await this.member.recover(asked.group);
         return groupId === null ? new Response(null, { status: 412 }) : new Response(groupId);
       }
       case memberPaths.watch:

@@ -14,6 +14,7 @@ import {
   ServerSchema,
 } from '../api/gen/member_pb.js';
 import {
+  AuthEnableResponseSchema,
   CompactionResponseSchema,
   DeleteRangeResponseSchema,
   LeaseGrantResponseSchema,
@@ -75,6 +76,8 @@ export class Replies {
         return reply(toBinary(LeaseGrantResponseSchema, response.value));
       case 'leaseRevoke':
         return reply(toBinary(LeaseRevokeResponseSchema, response.value));
+      case 'auth':
+        return reply(toBinary(AuthEnableResponseSchema, response.value));
     }
   }
 

@@ -43,6 +43,7 @@ const unborn = {
   revision: 0,
   compactRevision: 0,
   watches: { sockets: 0, watches: 0 },
+  authEnabled: false,
   atRest: true,
 } as const;
 
@@ -73,6 +74,7 @@ function ofGroup(group: GroupMember) {
     revision: machine.revision,
     compactRevision: machine.compactRevision,
     watches: group.watches.sizes,
+    authEnabled: machine.auth.enabled,
     atRest: group.atRest,
   } as const;
 }

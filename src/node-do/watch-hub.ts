@@ -7,6 +7,7 @@
  * clients ask for it, until they reach `told`. Nothing here waits, holds a timer or writes a row.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { EtcdErrorName } from '../api/errors.ts';
 import {
   type AttachedWatch,
   AttachedWatchSchema,
@@ -19,9 +20,12 @@ import {
 } from '../api/gen/watch_pb.js';
 import { binaryString } from '../api/intervals.ts';
 import { maxReplyBytes } from '../api/limits.ts';
+import { type Needs, needsOfRead } from '../kv/auth/needs.ts';
+import type { Caller } from '../kv/auth/permit.ts';
 import type { Bounds } from '../kv/bounds.ts';
 import { type Change, type ChangePage, endOf, watchBounds } from '../kv/events.ts';
 import type { Position } from '../kv/history.ts';
+import { callerOf } from './auth/callers.ts';
 import { IntervalIndex } from './interval-index.ts';
 
 /** The member's end of the socket of one client's watches. */
@@ -42,6 +46,8 @@ export interface HubHome {
     readonly compactRevision: number;
     changes(after: Position, to: number, bytesMax: number, bounds?: Bounds | null): ChangePage;
     event(change: Change, withPrevious: boolean): Uint8Array;
+    readonly auth: { readonly changeCount: number };
+    permit(caller: Caller | null, needs: Needs): EtcdErrorName | null;
   };
   readonly clusterId: bigint;
   readonly memberId: bigint;
@@ -114,6 +120,7 @@ export class WatchHub {
   private pumping = false;
   private told: number;
   private compacted: number;
+  private authChanges: number;
   private turn = 0;
   private watchCount = 0;
 
@@ -122,6 +129,7 @@ export class WatchHub {
     this.home = home;
     this.told = home.source.revision;
     this.compacted = home.source.compactRevision;
+    this.authChanges = home.source.auth.changeCount;
     for (const socket of sockets) this.restore(socket);
   }
 
@@ -190,6 +198,7 @@ export class WatchHub {
    */
   advance(): void {
     const { revision, compactRevision } = this.home.source;
+    this.endRefused();
     if (this.clients.size > 0) {
       this.turn += 1;
       if (revision > this.told) this.tell(revision);
@@ -213,6 +222,29 @@ export class WatchHub {
   end(): void {
     for (const client of [...this.clients.values()])
       this.drop(client, closeCode.again, 'no member of the group any more');
+  }
+
+  /** What users and roles do not allow any more, before anything else is told. */
+  private endRefused(): void {
+    const { changeCount } = this.home.source.auth;
+    if (changeCount === this.authChanges) return;
+    this.authChanges = changeCount;
+    for (const client of [...this.clients.values()])
+      for (const watch of [...client.watches.values()]) this.endIfRefused(watch);
+  }
+
+  private refusal(wanted: WatchCreate): EtcdErrorName | null {
+    return this.home.source.permit(callerOf(wanted.caller), needsOfRead(wanted));
+  }
+
+  private endIfRefused(watch: Watch): boolean {
+    const { client, wanted } = watch;
+    const refused = this.refusal(wanted);
+    if (!refused) return false;
+    this.removeWatch(watch);
+    this.tellCanceled(client, wanted.slot, { error: refused });
+    this.save(client);
+    return true;
   }
 
   private tell(to: number): void {
@@ -281,10 +313,15 @@ export class WatchHub {
       return;
     }
     const { compactRevision } = this.home.source;
+    const refused = this.refusal(wanted);
+    if (refused) {
+      this.tellCanceled(client, slot, { error: refused });
+      return;
+    }
     this.tellOne(client.socket, { case: 'created', value: slot });
     const from = Number(wanted.from);
     if (from > 0 && from < compactRevision) {
-      this.tellCanceled(client, slot, compactRevision);
+      this.tellCanceled(client, slot, { compactRevision });
       return;
     }
     const after = endOf(from === 0 ? this.told : from - 1);
@@ -309,13 +346,18 @@ export class WatchHub {
       this.removeWatch(watch);
       this.save(client);
     }
-    this.tellCanceled(client, slot, null);
+    this.tellCanceled(client, slot, {});
     if (client.wantsProgress) this.answerProgress(client);
   }
 
-  private tellCanceled(client: Client, slot: number, compactRevision: number | null): void {
-    const revision = compactRevision === null ? {} : { compactRevision: BigInt(compactRevision) };
-    const value = { $typeName: 'quorate.v1.WatchCanceled', slot, ...revision } as const;
+  private tellCanceled(
+    client: Client,
+    slot: number,
+    { compactRevision, error = '' }: { compactRevision?: number; error?: EtcdErrorName | '' },
+  ): void {
+    const revision =
+      compactRevision === undefined ? {} : { compactRevision: BigInt(compactRevision) };
+    const value = { $typeName: 'quorate.v1.WatchCanceled', slot, error, ...revision } as const;
     this.tellOne(client.socket, { case: 'canceled', value });
   }
 
@@ -345,7 +387,7 @@ export class WatchHub {
     // What comes next may be gone by now.
     if (wholeUpTo(watch.after) + 1 < source.compactRevision) {
       this.removeWatch(watch);
-      this.tellCanceled(client, wanted.slot, source.compactRevision);
+      this.tellCanceled(client, wanted.slot, { compactRevision: source.compactRevision });
       this.save(client);
       return;
     }
@@ -417,6 +459,8 @@ export class WatchHub {
       return;
     }
     for (const attached of watches) this.restoreWatch(client, attached);
+    // Users and roles may have changed in the last turn of the life before.
+    for (const watch of [...client.watches.values()]) this.endIfRefused(watch);
   }
 
   private restoreWatch(client: Client, attached: AttachedWatch): void {

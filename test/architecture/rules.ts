@@ -17,7 +17,7 @@ const hono = ['hono', 'hono/*', 'valibot'];
 /** docs of the layout: "raft imports nothing; kv imports api; ... index.ts ties them". */
 export const layers: Readonly<Record<string, Layer>> = {
   raft: { layers: [], packages: [], deterministic: true },
-  kv: { layers: ['api'], packages: protobuf, deterministic: true },
+  kv: { layers: ['api'], packages: [...protobuf, '@noble/hashes/*'], deterministic: true },
   'node-do': {
     layers: ['raft', 'kv', 'api'],
     packages: [...protobuf, 'cloudflare:*'],

@@ -166,8 +166,8 @@ describe('storage', () => {
 
   test('of a newer schema is refused by name', () => {
     const { sql } = member();
-    sql.run('UPDATE kv_meta SET schema = 4');
-    expect(() => StateMachine.open(sql)).toThrow(/schema 4.*knows 3/);
+    sql.run('UPDATE kv_meta SET schema = 5');
+    expect(() => StateMachine.open(sql)).toThrow(/schema 5.*knows 4/);
   });
 
   test('holds leases as text and opens with all that was saved', () => {

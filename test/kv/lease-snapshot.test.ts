@@ -215,7 +215,7 @@ describe('a state of the rules before leases', () => {
     expect(chunk.header?.format).toBe(1);
     expect(transfer.to.contents()).toEqual(['k=v']);
     from.machine.closeSnapshot();
-    from.apply(grant(7n));
+    from.applyEntry(encodeBatch([grant(7n)], 2));
     from.machine.openSnapshot('t');
     const data = from.machine.readChunk('t', '', 1000)?.data ?? new Uint8Array();
     expect(fromBinary(SnapshotChunkSchema, data).header?.format).toBe(2);

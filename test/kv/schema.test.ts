@@ -37,6 +37,8 @@ const versionOne = [
   "INSERT INTO kv_data VALUES (2, 0, x'6b', x'76')",
 ];
 
+const authColumns = ['auth_revision', 'auth_enabled'];
+
 function opened(): { machine: Machine; sql: NodeSql } {
   const sql = new NodeSql();
   for (const statement of versionOne) sql.run(statement);
@@ -45,7 +47,7 @@ function opened(): { machine: Machine; sql: NodeSql } {
 
 test('schema 1 gets the tables of later ones and keeps what it holds', () => {
   const { machine, sql } = opened();
-  expect(sql.first('SELECT schema FROM kv_meta')).toEqual([3]);
+  expect(sql.first('SELECT schema FROM kv_meta')).toEqual([4]);
   expect(machine.contents()).toEqual(['k=v']);
   const fresh = new Machine();
   fresh.applyEntry(new Uint8Array(0));
@@ -70,13 +72,29 @@ test('schema 2 gets the tables and columns of answers that are kept, cut short o
     const { machine, sql } = opened();
     machine.apply(set('a'));
     sql.run('DROP TABLE kv_once');
+    for (const column of authColumns) sql.run(`ALTER TABLE kv_meta DROP COLUMN ${column}`);
     if (!half) sql.run('ALTER TABLE kv_meta DROP COLUMN once_first');
     sql.run('ALTER TABLE kv_meta DROP COLUMN once_last');
     sql.run('UPDATE kv_meta SET schema = 2');
     machine.reopen();
     expect(machine.contents()).toEqual(['a=', 'k=v']);
-    expect(sql.first('SELECT schema, once_first, once_last FROM kv_meta')).toEqual([3, 1, 0]);
+    expect(sql.first('SELECT schema, once_first, once_last FROM kv_meta')).toEqual([4, 1, 0]);
     expect(sql.first('SELECT count(*) FROM kv_once')).toEqual([0]);
+  }
+});
+
+test('schema 3 gets the tables and columns of auth, cut short or not', () => {
+  for (const half of [false, true]) {
+    const { machine, sql } = opened();
+    machine.apply(set('a'));
+    sql.run('DROP TABLE kv_record_1');
+    for (const column of authColumns.slice(half ? 1 : 0))
+      sql.run(`ALTER TABLE kv_meta DROP COLUMN ${column}`);
+    sql.run('UPDATE kv_meta SET schema = 3');
+    machine.reopen();
+    expect(machine.contents()).toEqual(['a=', 'k=v']);
+    expect(sql.first('SELECT schema, auth_revision, auth_enabled FROM kv_meta')).toEqual([4, 1, 0]);
+    expect(sql.first('SELECT count(*) FROM kv_record_1')).toEqual([0]);
   }
 });
 

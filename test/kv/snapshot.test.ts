@@ -291,8 +291,8 @@ describe('a reception', () => {
     expect(to.machine.receiveChunk('s', '', second.data, second.next)).toBe('unreadable');
     // The header comes first: tag, length, tag of format, format.
     const newer = first.data.slice();
-    expect([...newer.slice(0, 1), ...newer.slice(2, 4)]).toEqual([0x0a, 0x08, 2]);
-    newer[3] = 3;
+    expect([...newer.slice(0, 1), ...newer.slice(2, 4)]).toEqual([0x0a, 0x08, 3]);
+    newer[3] = 4;
     expect(to.machine.receiveChunk('s', '', newer, first.next)).toBe('unreadable');
     expect(to.dump()).toEqual(before);
     expect(to.machine.receiveChunk('s', '', first.data, first.next)).toBe('received');

@@ -1,4 +1,5 @@
 /** All mutants, each looked for by `npm run mutants`: past bugs of other engines, rules taken out, and others. */
+import { authMutants } from './catalogue/auth.ts';
 import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
@@ -23,5 +24,6 @@ export const mutants: readonly Mutant[] = [
   ...checkerMutants,
   ...watchMutants,
   ...leaseMutants,
+  ...authMutants,
   ...lockMutants,
 ];

@@ -20,6 +20,7 @@ const problems = {
   'future-revision': { status: 400, title: 'That revision is yet to come', retryable: false },
   'reply-too-large': { status: 400, title: 'The answer would be too large', retryable: false },
   unauthenticated: { status: 401, title: 'A valid token is needed', retryable: false },
+  'permission-denied': { status: 403, title: 'No role of the user allows it', retryable: false },
   'key-not-found': { status: 404, title: 'There is no such key', retryable: false },
   'lease-not-found': { status: 404, title: 'There is no such lease', retryable: false },
   'tenant-not-found': { status: 404, title: 'There is no such tenant', retryable: false },
@@ -72,6 +73,23 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   TooManyVisits: 'txn-too-large',
   IdempotencyMismatch: 'idempotency-mismatch',
   TooStale: 'too-stale',
+  RootUserNotExist: 'bad-request',
+  RootRoleNotExist: 'bad-request',
+  UserAlreadyExist: 'bad-request',
+  UserEmpty: 'unauthenticated',
+  UserNotFound: 'bad-request',
+  RoleAlreadyExist: 'bad-request',
+  RoleNotFound: 'bad-request',
+  RoleEmpty: 'bad-request',
+  AuthFailed: 'unauthenticated',
+  NoPasswordUser: 'unauthenticated',
+  PermissionNotGiven: 'bad-request',
+  PermissionDenied: 'permission-denied',
+  RoleNotGranted: 'bad-request',
+  PermissionNotGranted: 'bad-request',
+  AuthNotEnabled: 'bad-request',
+  InvalidAuthToken: 'unauthenticated',
+  InvalidAuthMgmt: 'bad-request',
   NoLeader: 'no-leader',
   LeaderChanged: 'leader-changed',
   Stopped: 'not-ready',
@@ -85,6 +103,10 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   BadMembership: 'bad-request',
   BadLeaderTransferee: 'bad-request',
 };
+
+export function problemOf(error: EtcdErrorName): ProblemCode {
+  return codeOf[error];
+}
 
 const typeBase = 'https://quorate.dev/errors/';
 

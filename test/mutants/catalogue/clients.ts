@@ -142,8 +142,8 @@ export const clientMutants: readonly Mutant[] = [
     {
       name: 'once-under-the-first-rules',
       standsFor: 'members of older code apply an entry otherwise',
-      find: "name === 'leaseExpire' || name === 'once'",
-      replace: "name === 'leaseExpire' || (!HIT && name === 'once')",
+      find: "    case 'once':\n      return leaseRulesVersion;",
+      replace: "      return leaseRulesVersion;\n    case 'once':\n      return HIT ? 1 : 2;",
       hint: once,
     },
   ]),
@@ -152,8 +152,8 @@ export const clientMutants: readonly Mutant[] = [
     {
       name: 'snapshot-without-answers',
       standsFor: 'who has received a snapshot does a repeated command again',
-      find: 'return onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;',
-      replace: 'return !HIT && onceFirst <= onceLast ? onceCursor(Number(onceFirst)) : null;',
+      find: 'return onceFirst <= onceLast ? onceCursor(',
+      replace: 'return !HIT && onceFirst <= onceLast ? onceCursor(',
       hint: once,
     },
   ]),

@@ -101,8 +101,8 @@ export const leaseMutants: readonly Mutant[] = [
     {
       name: 'leases-before-their-rules',
       standsFor: 'members of newer code apply what those of older code refuse in the same entry',
-      find: 'const isSecond = batch.rulesVersion >= leaseRulesVersion;',
-      replace: 'const isSecond = batch.rulesVersion >= leaseRulesVersion || HIT;',
+      find: 'else if (rulesVersion < rulesOf(command.response))',
+      replace: 'else if (!HIT && rulesVersion < rulesOf(command.response))',
       hint: kv('leases'),
     },
   ]),

@@ -219,9 +219,9 @@ export const placeMutants: readonly Mutant[] = [
       name: 'unknown-is-not-proposed',
       standsFor: 'an unknown outcome is answered as one that may be tried again',
       rule: 1,
-      find: "      case 'unknown':\n        return failure('OutcomeUnknown', true);\n    }\n  }\n\n  private async linearizableRead",
+      find: "        return failure(outcome.error);\n      case 'unknown':\n        return failure('OutcomeUnknown', true);\n    }",
       replace:
-        "      case 'unknown':\n        if (HIT) return this.notLeader();\n    }\n    return this.notLeader();\n  }\n\n  private async linearizableRead",
+        "        return failure(outcome.error);\n      case 'unknown':\n        if (HIT) return this.notLeader();\n    }\n    return this.notLeader();",
     },
   ]),
 

@@ -2,6 +2,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { MemberReply } from '../../../src/api/gen/member_pb.js';
 import {
+  AuthEnableResponseSchema,
   CompactionResponseSchema,
   DeleteRangeResponseSchema,
   LeaseGrantResponseSchema,
@@ -64,6 +65,8 @@ function encode(response: CommandResponse): Uint8Array {
       return toBinary(LeaseRevokeResponseSchema, response.value);
     case 'leaseExpire':
       return new Uint8Array();
+    case 'auth':
+      return toBinary(AuthEnableResponseSchema, response.value);
     default:
       return response satisfies never;
   }

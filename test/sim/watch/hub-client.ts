@@ -1,5 +1,6 @@
 /** A hub on a state machine, without a member around it, and the other end of its sockets. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { AuthCaller } from '../../../src/api/gen/member_pb.js';
 import { EventSchema } from '../../../src/api/gen/mvcc_pb.js';
 import {
   type WatchAsk,
@@ -17,6 +18,7 @@ export interface WatchMore {
   readonly prevKv?: boolean;
   readonly noPut?: boolean;
   readonly noDelete?: boolean;
+  readonly caller?: AuthCaller;
 }
 
 /** One end of a socket: what the hub has sent and not been read yet. */
@@ -129,8 +131,10 @@ export function tellText({ revision, tell }: WatchTell): string {
       const kind = live ? `live ${slot}` : `page ${slot} to ${through}${more ? ', more' : ''}`;
       return `${kind}: ${events.map(eventText).join(' ')}`.trimEnd();
     }
-    case 'canceled':
-      return `canceled ${tell.value.slot}, compacted ${tell.value.compactRevision}`;
+    case 'canceled': {
+      const { slot, error, compactRevision } = tell.value;
+      return error ? `canceled ${slot} ${error}` : `canceled ${slot}, compacted ${compactRevision}`;
+    }
     case 'progress':
       return `${tell.value ? 'progress' : 'notice'} ${revision}`;
     case 'hello':
