@@ -6,6 +6,7 @@
  * there to the member that it asks. Each router knows what it has learnt itself, as isolates do.
  */
 
+import { nobody } from '../../src/router/auth/credentials.ts';
 import type { RouterEnv } from '../../src/router/env.ts';
 import { startDeadline } from '../../src/router/http/deadline.ts';
 import { type Answer, askGroup } from '../../src/router/members/ask.ts';
@@ -92,6 +93,7 @@ export class Group {
       tenant: `${this.name}-${region}`,
       kind,
       op,
+      credentials: nobody,
       deadline: startDeadline(null, Date.now()),
     });
   }

@@ -9,7 +9,8 @@ import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { GrpcCode } from '../api/errors.ts';
 import { defaultTenant, tenantPattern } from '../api/member.ts';
-import { isAuthorized } from './auth.ts';
+import { withSecret } from './auth/credentials.ts';
+import { isAuthorized } from './auth/gate.ts';
 import { serveChaos } from './chaos.ts';
 import type { KeepGoing, RouterEnv } from './env.ts';
 import { gatewayError } from './etcd/errors.ts';
@@ -160,7 +161,11 @@ function admit(surface: Surface, serve: Serve, c: Ctx): Response | Promise<Respo
   const { tenant, path } = split(c.req.path);
   const ticket = isAuthorized(c.req.raw, c.env) ? null : ticketOf(c.req.raw, path);
   if (ticket !== null && tenantExists(c.env, tenant))
-    return useTicket(c.env, tenant, ticket).then((refused) => refused ?? serve(c, tenant, path));
+    return useTicket(c.env, tenant, ticket).then((refused) => {
+      if (refused) return refused;
+      c.req.raw = withSecret(c.req.raw, c.env);
+      return serve(c, tenant, path);
+    });
   const refused = refuse(surface, c);
   return refused ?? serve(c, tenant, path);
 }

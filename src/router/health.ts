@@ -8,6 +8,7 @@
 import { create } from '@bufbuild/protobuf';
 import { etcdErrors } from '../api/errors.ts';
 import { PingSchema } from '../api/gen/member_pb.js';
+import { nobody } from './auth/credentials.ts';
 import type { RouterEnv } from './env.ts';
 import { corsHeaders, getOnly, plainText } from './etcd/headers.ts';
 import { startDeadline } from './http/deadline.ts';
@@ -105,6 +106,7 @@ async function ping(probe: Probe, serializable: boolean): Promise<string | null>
     tenant: probe.tenant,
     kind: serializable ? 'serializable' : 'read',
     op: { case: 'ping', value: create(PingSchema) },
+    credentials: nobody,
     deadline: startDeadline(null, Date.now()),
   });
   return answer.ok ? null : etcdErrors[answer.error].message;

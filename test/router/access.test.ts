@@ -1,7 +1,7 @@
 /** Who may use a deployment, and what everybody may see of it. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createRouter } from '../../src/router/app.ts';
-import { equalInConstantTime } from '../../src/router/auth.ts';
+import { equalInConstantTime } from '../../src/router/auth/gate.ts';
 import type { RouterEnv } from '../../src/router/env.ts';
 import { forgetAll } from '../../src/router/members/hints.ts';
 import { fakeMembers, success } from './support/members.ts';

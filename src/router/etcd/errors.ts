@@ -45,6 +45,12 @@ export function streamError(name: EtcdErrorName): string {
   return `${JSON.stringify({ error })}\n`;
 }
 
+/** Of a stream that has not begun. */
+export function streamRefusal(name: EtcdErrorName): Response {
+  const { status, headers } = namedError(name);
+  return new Response(streamError(name), { status, headers });
+}
+
 /**
  * The refusal of a stream that begins with what is no JSON. etcd 3.5 never answers it on a watch, and
  * 3.4 answers 500 with this code: neither is of use to anybody but for the code.

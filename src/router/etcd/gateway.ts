@@ -5,11 +5,14 @@
 import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
+import { credentialsOf } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
 import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import { nameOf } from '../members/call.ts';
 import { type Via, vias } from '../members/nearest.ts';
+import { authMethods } from './auth-methods.ts';
+import { addUser, authenticate, changePassword } from './auth-service.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
@@ -22,6 +25,9 @@ import { serveWatch } from './watch.ts';
 
 /** Calls that are more than one question to the group. */
 const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = new Map([
+  ['auth/authenticate', authenticate],
+  ['auth/user/add', addUser],
+  ['auth/user/changepw', changePassword],
   ['lease/keepalive', keepAlive],
   ['lock/lock', lock],
   ['lock/unlock', unlock],
@@ -32,6 +38,8 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
   ['election/observe', observe],
 ]);
 
+const ofOneQuestion: ReadonlyMap<string, Method> = new Map([...methods, ...authMethods]);
+
 /** `rpc` is the path after /v3/. */
 export async function serveGateway(
   request: Request,
@@ -41,7 +49,7 @@ export async function serveGateway(
   keepGoing: KeepGoing,
 ): Promise<Response> {
   if (rpc === 'watch') return serveWatch(request, env, tenant);
-  const method = methods.get(rpc);
+  const method = ofOneQuestion.get(rpc);
   const service = services.get(rpc);
   if (method === undefined && service === undefined)
     return gatewayError(GrpcCode.NotFound, 'Not Found');
@@ -50,13 +58,14 @@ export async function serveGateway(
   if (deadline instanceof Response) return deadline;
   const text = await readText(request, deadline);
   if (text instanceof Response) return text;
-  const asked = { request, env, tenant, text, deadline, keepGoing };
+  const credentials = credentialsOf(request, env);
+  const asked = { request, env, tenant, credentials, text, deadline, keepGoing };
   return service === undefined ? call(method as Method, asked) : service(asked);
 }
 
 async function call(
   method: Method,
-  { request, env, tenant, text, deadline }: GatewayCall,
+  { request, env, tenant, credentials, text, deadline }: GatewayCall,
 ): Promise<Response> {
   const via = viaOf(request);
   if (via instanceof Response) return via;
@@ -71,7 +80,7 @@ async function call(
   if (plan.kind === 'oversized') return messageTooLarge(plan.size, maxMessageBytes);
   if (plan.kind === 'refused') return namedError(plan.error);
   const { kind, op } = plan;
-  const asked = { env, tenant, kind, op, deadline };
+  const asked = { env, tenant, credentials, kind, op, deadline };
   const mayFollow = via !== null && (op.case === 'range' || op.case === 'readTxn');
   const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
   if (!answer.ok) return namedError(answer.error);

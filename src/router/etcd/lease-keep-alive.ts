@@ -4,6 +4,7 @@
  * which read it to its end (Patroni, etcd3gw) get what they wait for.
  */
 import { create, fromBinary, toJsonString } from '@bufbuild/protobuf';
+import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
 import { LeaseKeepAliveRepliesSchema, LeaseKeepAliveSchema } from '../../api/gen/member_pb.js';
 import {
   LeaseKeepAliveRequestSchema,
@@ -12,8 +13,8 @@ import {
 } from '../../api/gen/rpc_pb.js';
 import { isOver, startDeadline } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
-import { type Answer, askGroup, type Served } from '../members/ask.ts';
-import { namedError, streamError } from './errors.ts';
+import { askGroup } from '../members/ask.ts';
+import { namedError, streamError, streamRefusal } from './errors.ts';
 import { gatewaySuccessHeaders } from './headers.ts';
 import type { GatewayCall } from './request.ts';
 import { readStream } from './stream-body.ts';
@@ -28,33 +29,40 @@ export async function keepAlive(call: GatewayCall): Promise<Response> {
   if (ids.length === 0) return new Response('', { headers: gatewaySuccessHeaders });
   if (isOver(call.deadline)) return namedError('DeadlineExceeded');
   const first = await askAll(call, ids.slice(0, idsPerAsk));
-  if (!first.ok) return namedError(first.error);
+  if (first.error !== null && first.responses.length === 0) return streamRefusal(first.error);
   const lines = streamLines(call.request, gatewaySuccessHeaders, () => {});
   const answerAll = async () => {
-    let answer: Answer = first;
+    let answer = first;
     for (let at = 0; at < ids.length; at += idsPerAsk) {
       if (at > 0) answer = await askAll(call, ids.slice(at, at + idsPerAsk));
-      if (!answer.ok) {
-        await lines.write(streamError(answer.error));
-        return;
-      }
-      for (const response of responsesOf(answer))
-        if (!(await lines.write(lineOf(response)))) return;
+      for (const response of answer.responses) if (!(await lines.write(lineOf(response)))) return;
+      if (answer.error === null) continue;
+      await lines.write(streamError(answer.error));
+      return;
     }
   };
   void answerAll().finally(() => lines.close());
   return lines.response;
 }
 
-/** To a client that names no deadline the stream is open-ended, as in etcd: each question has its own. */
-function askAll({ env, tenant, deadline: all }: GatewayCall, ids: bigint[]): Promise<Answer> {
-  const deadline = all.byClient ? all : startDeadline(null, Date.now());
-  const value = create(LeaseKeepAliveSchema, { ids });
-  return askGroup({ env, tenant, deadline, kind: 'read', op: { case: 'leaseKeepAlive', value } });
+/** `error`: why there is no response for the id after those, and none after it. */
+interface Renewed {
+  readonly responses: readonly LeaseKeepAliveResponse[];
+  readonly error: EtcdErrorName | null;
 }
 
-function responsesOf({ response }: Served): LeaseKeepAliveResponse[] {
-  return fromBinary(LeaseKeepAliveRepliesSchema, response).responses;
+/** To a client that names no deadline the stream is open-ended, as in etcd: each question has its own. */
+async function askAll(
+  { env, tenant, credentials, deadline: all }: GatewayCall,
+  ids: bigint[],
+): Promise<Renewed> {
+  const deadline = all.byClient ? all : startDeadline(null, Date.now());
+  const value = create(LeaseKeepAliveSchema, { ids });
+  const op = { case: 'leaseKeepAlive', value } as const;
+  const answer = await askGroup({ env, tenant, credentials, deadline, kind: 'read', op });
+  if (!answer.ok) return { responses: [], error: answer.error };
+  const { responses, error } = fromBinary(LeaseKeepAliveRepliesSchema, answer.response);
+  return { responses, error: isEtcdErrorName(error) ? error : null };
 }
 
 function lineOf(response: LeaseKeepAliveResponse): string {

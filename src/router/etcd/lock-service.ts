@@ -50,10 +50,11 @@ export function jsonOf<D extends DescMessage>(desc: D, init: MessageInitShape<D>
   return toJsonString(desc, create(desc, init), { useProtoFieldName: true });
 }
 
-function callerOf({ request, env, tenant }: GatewayCall): Caller {
+function callerOf({ request, env, tenant, credentials }: GatewayCall): Caller {
   const header = request.headers.get('grpc-timeout');
   const timeoutMs = header ? parseGrpcTimeout(header) : Number.POSITIVE_INFINITY;
-  return { env, tenant, signal: request.signal ?? undefined, untilMs: Date.now() + timeoutMs };
+  const signal = request.signal ?? undefined;
+  return { env, tenant, credentials, signal, untilMs: Date.now() + timeoutMs };
 }
 
 /**

@@ -179,7 +179,7 @@ function planRead(
   return { kind: serializable ? 'serializable' : 'read', op };
 }
 
-function method<Q extends DescMessage>(
+export function method<Q extends DescMessage>(
   request: Q,
   response: DescMessage,
   plan: (message: MessageShape<Q>, textLength: number) => Plan,

@@ -1,6 +1,7 @@
 /** What every call of etcd's gateway begins with: its deadline, and its body as text. */
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes, maxRequestTimeoutMs } from '../../api/limits.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
@@ -12,6 +13,7 @@ export interface GatewayCall {
   readonly request: Request;
   readonly env: RouterEnv;
   readonly tenant: string;
+  readonly credentials: Credentials;
   readonly text: string;
   readonly deadline: Deadline;
   readonly keepGoing: KeepGoing;

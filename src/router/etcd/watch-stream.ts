@@ -3,6 +3,7 @@
  * `watch-*`). What it watches is a WatchSession's; the ids that the client sees are given out here.
  */
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { type EtcdErrorName, etcdErrors, nameOfCode } from '../../api/errors.ts';
 import type { Event } from '../../api/gen/mvcc_pb.js';
 import {
   type ResponseHeader,
@@ -22,6 +23,8 @@ interface StreamWatch {
   readonly startRevision: bigint;
   readonly notify: boolean;
   readonly fragment: boolean;
+  /** The client was told that it exists. */
+  announced: boolean;
   /** Since the last tick of the clock for progress: then it needs no telling. */
   hasHeard: boolean;
 }
@@ -131,7 +134,8 @@ export class EtcdWatchStream {
     const slot = this.counter++;
     const { key, rangeEnd, startRevision, filters, prevKv, fragment, progressNotify } = request;
     const id = request.watchId === 0n ? this.freeId() : request.watchId;
-    const more = { startRevision, notify: progressNotify, fragment, hasHeard: false };
+    const told = { announced: false, hasHeard: false };
+    const more = { startRevision, notify: progressNotify, fragment, ...told };
     const watch: StreamWatch = { id, slot, ...more };
     this.ids.set(id, watch);
     this.slots.set(slot, watch);
@@ -164,7 +168,9 @@ export class EtcdWatchStream {
     switch (message.type) {
       case 'created': {
         const watch = this.slots.get(message.slot);
-        return watch ? [response(message.header, { watchId: watch.id, created: true })] : [];
+        if (!watch) return [];
+        watch.announced = true;
+        return [response(message.header, { watchId: watch.id, created: true })];
       }
       case 'events':
         return this.eventResponses(message.slot, message.header, message.events);
@@ -176,6 +182,8 @@ export class EtcdWatchStream {
         const header = { ...message.header, revision: 0n };
         return this.end(message.slot, response(header, { canceled: true, compactRevision }));
       }
+      case 'denied':
+        return this.denied(message.slot, message.header, message.error);
       case 'tooLarge': {
         const more = { canceled: true, cancelReason: tooLarge };
         return this.end(message.slot, response(message.header, more));
@@ -196,6 +204,22 @@ export class EtcdWatchStream {
       default:
         return message satisfies never;
     }
+  }
+
+  /** One that never began has no id in etcd. */
+  private denied(slot: number, header: WatchHeader, error: EtcdErrorName): WatchResponse[] {
+    const { code, message } = etcdErrors[error];
+    // etcd prints the error of its own gRPC there.
+    const cancelReason = `rpc error: code = ${nameOfCode(code)} desc = ${message}`;
+    const watch = this.slots.get(slot);
+    const isNew = watch !== undefined && !watch.announced;
+    const last = response(header, { created: isNew, canceled: true, cancelReason });
+    const answers = this.end(slot, last);
+    if (isNew) {
+      last.watchId = noWatch;
+      if (watch.id === this.nextId - 1n) this.nextId -= 1n;
+    }
+    return answers;
   }
 
   private end(slot: number, last: WatchResponse): WatchResponse[] {

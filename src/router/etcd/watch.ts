@@ -6,6 +6,7 @@
 import { GrpcCode } from '../../api/errors.ts';
 import { type WatchRequest, WatchRequestSchema } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes, maxRequestTimeoutMs } from '../../api/limits.ts';
+import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.ts';
@@ -92,7 +93,7 @@ async function serveStream(
   asked: readonly WatchRequest[],
   deadline: Deadline,
 ): Promise<Response> {
-  const session = new WatchSession({ env, tenant });
+  const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
   const stream = new EtcdWatchStream(session);
   for (const one of asked) stream.ask(one);
   request.signal?.addEventListener('abort', () => session.close());
@@ -134,7 +135,7 @@ function timer(ms: number, done: () => void): ReturnType<typeof setTimeout> | un
 
 function serveSocket(request: Request, env: RouterEnv, tenant: string): Response {
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
-  const session = new WatchSession({ env, tenant });
+  const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
   const stream = new EtcdWatchStream(session);
   const ticker = setInterval(() => stream.tick(), notifyEveryMs);
   const gone = () => {

@@ -5,6 +5,7 @@
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../../api/errors.ts';
 import { defaultRequestTimeoutMs } from '../../api/limits.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import type { Plan } from '../etcd/methods.ts';
 import { askGroup } from '../members/ask.ts';
@@ -13,6 +14,7 @@ import { WatchSession } from '../watch/session.ts';
 export interface Caller {
   readonly env: RouterEnv;
   readonly tenant: string;
+  readonly credentials: Credentials;
   /** Aborted when the client goes. */
   readonly signal: AbortSignal | undefined;
   /** The client waits until then, by Date.now(); Infinity: for as long as it takes. */
@@ -43,7 +45,7 @@ export class WaitOver extends Error {
 
 /** Throws Unanswered. */
 export async function ask<D extends DescMessage>(
-  { env, tenant }: Caller,
+  { env, tenant, credentials }: Caller,
   plan: Plan,
   response: D,
 ): Promise<MessageShape<D>> {
@@ -52,7 +54,7 @@ export async function ask<D extends DescMessage>(
   const { kind, op } = plan;
   // Of its own: a wait may be long, and what follows it has to be done all the same.
   const deadline = { atMs: Date.now() + defaultRequestTimeoutMs, byClient: false };
-  const answer = await askGroup({ env, tenant, kind, op, deadline });
+  const answer = await askGroup({ env, tenant, credentials, kind, op, deadline });
   if (!answer.ok) throw new Unanswered(answer.error, answer.outcomeUnknown, answer.detail);
   return fromBinary(response, answer.response);
 }
@@ -93,10 +95,10 @@ const timerMaxMs = 2 ** 31 - 1;
  * then the session's next message is null, which `over` explains.
  */
 export async function waiting<T>(
-  { env, tenant, signal, untilMs }: Caller,
+  { env, tenant, credentials, signal, untilMs }: Caller,
   wait: (session: WatchSession, over: () => WaitOver) => Promise<T>,
 ): Promise<T> {
-  const session = new WatchSession({ env, tenant });
+  const session = new WatchSession({ env, tenant, credentials });
   const close = () => session.close();
   const leftMs = Math.max(0, untilMs - Date.now());
   const timer = leftMs > timerMaxMs ? undefined : setTimeout(close, leftMs);

@@ -7,6 +7,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { checkTxn } from '../../api/checks.ts';
+import { isEtcdErrorName } from '../../api/errors.ts';
 import { LeaseKeepAliveRepliesSchema, LeaseKeepAliveSchema } from '../../api/gen/member_pb.js';
 import type { KeyValue } from '../../api/gen/mvcc_pb.js';
 import {
@@ -124,7 +125,8 @@ export async function holderOf(caller: Caller, prefix: Prefix): Promise<Holder> 
 export async function keepAlive(caller: Caller, lease: bigint): Promise<number> {
   const value = create(LeaseKeepAliveSchema, { ids: [lease] });
   const plan = { kind: 'read', op: { case: 'leaseKeepAlive', value } } as const;
-  const { responses } = await askPatiently(caller, plan, LeaseKeepAliveRepliesSchema);
+  const { responses, error } = await askPatiently(caller, plan, LeaseKeepAliveRepliesSchema);
+  if (isEtcdErrorName(error)) throw new Unanswered(error, false, '');
   return Number(responses[0]?.TTL ?? 0n);
 }
 

@@ -10,6 +10,7 @@ import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
 import type { Failure, Redirect, Server } from '../../api/gen/member_pb.js';
 import { Redirect_Reason } from '../../api/gen/member_pb.js';
 import { foundingPlaces } from '../../api/limits.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import { groupSize, type RouterEnv } from '../env.ts';
 import { type Deadline, isOver, remainingMs } from '../http/deadline.ts';
 import { counters } from '../metrics/counters.ts';
@@ -30,6 +31,8 @@ export interface Ask {
   readonly tenant: string;
   readonly kind: AskKind;
   readonly op: MemberOp;
+  /** Of whoever is to get the answer. */
+  readonly credentials: Credentials;
   readonly deadline: Deadline;
   /** A write that takes effect once, however often it is sent (src/kv/once.ts). */
   readonly repeatable?: boolean;
@@ -147,6 +150,7 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
     place: target,
     kind: ask.kind,
     op: ask.op,
+    credentials: ask.credentials,
     repeatable: ask.repeatable ?? false,
     groupSize: groupSize(ask.env),
     withoutCount: ask.withoutCount ?? false,

@@ -13,6 +13,7 @@ import {
 } from '../../api/gen/member_pb.js';
 import { protocolVersion } from '../../api/limits.ts';
 import { memberName, memberPaths } from '../../api/member.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Expiry, TimeIsUp, within } from '../http/deadline.ts';
 import { type PlatformFault, platformFault } from '../platform-errors.ts';
@@ -45,6 +46,7 @@ export interface Attempt {
   readonly place: number;
   readonly kind: AskKind;
   readonly op: MemberOp;
+  readonly credentials: Credentials;
   /** A write that takes effect once, however often it is sent. */
   readonly repeatable: boolean;
   readonly groupSize: number;
@@ -101,6 +103,8 @@ function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {
   );
   if (attempt.suspectTerm !== null) request.suspectTerm = attempt.suspectTerm;
   request.groupSize = attempt.groupSize;
+  request.token = attempt.credentials.token;
+  request.operator = attempt.credentials.operator;
   request.withoutCount = attempt.withoutCount;
   // Always true for a write: one that may have reached a core is not sent again at all (ask.ts).
   request.mayPropose = attempt.kind === 'write';

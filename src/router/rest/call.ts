@@ -6,6 +6,7 @@ import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/proto
 import type { Server } from '../../api/gen/member_pb.js';
 import type { ResponseHeader } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
+import { type Credentials, credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import type { Plan } from '../etcd/methods.ts';
 import { type Deadline, startDeadline } from '../http/deadline.ts';
@@ -18,6 +19,7 @@ export interface Call {
   readonly request: Request;
   readonly env: RouterEnv;
   readonly tenant: string;
+  readonly credentials: Credentials;
   readonly startedMs: number;
   readonly deadline: Deadline;
 }
@@ -36,7 +38,8 @@ export function startCall(
   timeoutMs: number | null,
 ): Call {
   const startedMs = Date.now();
-  return { request, env, tenant, startedMs, deadline: startDeadline(timeoutMs, startedMs) };
+  const deadline = startDeadline(timeoutMs, startedMs);
+  return { request, env, tenant, credentials: credentialsOf(request, env), startedMs, deadline };
 }
 
 export interface AskMore {
@@ -61,9 +64,9 @@ export async function ask<D extends DescMessage>(
     return storeProblem(plan.error, false, limit);
   }
   const { kind, op, repeatable = false } = plan;
-  const { env, tenant, deadline } = call;
+  const { env, tenant, credentials, deadline } = call;
   const answer = await askGroup({
-    ...{ env, tenant, kind, op, repeatable, deadline, withoutCount },
+    ...{ env, tenant, credentials, kind, op, repeatable, deadline, withoutCount },
     ...(options === null ? {} : { terms: options, via: options.via }),
   });
   const consistency = kind === 'serializable' ? 'serializable' : 'linearizable';

@@ -2,8 +2,10 @@
  * /v1/leases: a lease is a time that keys can be tied to; when it ends they go, in one revision. And
  * `PUT /v1/kv/{key}?ttl=`, which ties a key to a lease of its own (docs/rest.md).
  */
+
 import { create } from '@bufbuild/protobuf';
 import * as v from 'valibot';
+import { isEtcdErrorName } from '../../api/errors.ts';
 import { LeaseKeepAliveRepliesSchema, LeaseKeepAliveSchema } from '../../api/gen/member_pb.js';
 import {
   LeaseGrantRequestSchema,
@@ -22,7 +24,7 @@ import { ask, type Call, type Data, json, safeNumber } from './call.ts';
 import { onceMark } from './idempotency.ts';
 import { keyText } from './item.ts';
 import type { Params } from './params.ts';
-import { problem, Refusal, statusOf } from './problems.ts';
+import { problem, Refusal, statusOf, storeProblem } from './problems.ts';
 
 const collection = '/v1/leases';
 /** etcd's, and the state machine's. */
@@ -94,7 +96,9 @@ export async function keepLease(call: Call, id: bigint): Promise<Response> {
   const plan = { kind: 'read', op: { case: 'leaseKeepAlive', value } } as const;
   const data = await ask(call, plan, LeaseKeepAliveRepliesSchema);
   if (data instanceof Response) return data;
-  const ttl = data.message.responses[0]?.TTL ?? 0n;
+  const { responses, error } = data.message;
+  if (isEtcdErrorName(error)) return storeProblem(error, false, '', data.headers);
+  const ttl = responses[0]?.TTL ?? 0n;
   return ttl === 0n
     ? noLease(id, data)
     : json({ id: String(id), ttl: safeNumber(ttl) }, data.headers);

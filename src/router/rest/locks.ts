@@ -66,9 +66,10 @@ export function lockName(text: string): Uint8Array {
   return name;
 }
 
-export function callerOf({ env, tenant, request }: Call, waitSeconds: number): Caller {
+export function callerOf(call: Call, waitSeconds: number): Caller {
+  const { env, tenant, credentials, request } = call;
   const untilMs = Date.now() + waitSeconds * 1_000;
-  return { env, tenant, signal: request.signal ?? undefined, untilMs };
+  return { env, tenant, credentials, signal: request.signal ?? undefined, untilMs };
 }
 
 /** 409 `lock-held` when others have it, and still have it when the time to wait is over. */

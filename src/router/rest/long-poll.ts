@@ -16,18 +16,18 @@ export function preferredWait(request: Request): number | null {
 
 /** True: the key has changed after `revision`, or may have. */
 export async function changesWithin(
-  { env, tenant, request }: Call,
+  { env, tenant, credentials, request }: Call,
   key: Uint8Array,
   revision: number,
   seconds: number,
 ): Promise<boolean> {
-  const session = new WatchSession({ env, tenant });
+  const session = new WatchSession({ env, tenant, credentials });
   const timer = setTimeout(() => session.close(), seconds * 1_000);
   request.signal?.addEventListener('abort', () => session.close());
   try {
     session.watch(0, { key, rangeEnd: new Uint8Array(), from: BigInt(revision + 1) });
-    for await (const { type } of session)
-      if (type === 'events' || type === 'compacted' || type === 'tooLarge') return true;
+    // Whoever may not see it any more is told so by the read that follows.
+    for await (const { type } of session) if (type !== 'created') return true;
     return false;
   } finally {
     clearTimeout(timer);

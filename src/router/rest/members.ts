@@ -5,15 +5,16 @@
  */
 import { create } from '@bufbuild/protobuf';
 import * as v from 'valibot';
+import { isEtcdErrorName } from '../../api/errors.ts';
 import { ChangeMembershipSchema } from '../../api/gen/member_pb.js';
 import { RangeResponseSchema } from '../../api/gen/rpc_pb.js';
-import { memberPaths } from '../../api/member.ts';
+import { memberPaths, type RecoverRequest } from '../../api/member.ts';
 import { within } from '../http/deadline.ts';
 import { memberStub } from '../members/call.ts';
 import { platformFault } from '../platform-errors.ts';
 import { readJson } from './body.ts';
 import { ask, type Call, json } from './call.ts';
-import { problem } from './problems.ts';
+import { problem, storeProblem } from './problems.ts';
 
 export const memberParams = ['timeout'] as const;
 
@@ -49,11 +50,16 @@ export async function moveLeader(call: Call): Promise<Response> {
  */
 export async function recoverGroup(call: Call): Promise<Response> {
   const { place, group } = await readJson(call, recoverBody);
-  const { env, tenant } = call;
+  const { env, tenant, credentials } = call;
   try {
     return await within(memberTimeoutMs, async () => {
-      const init = { method: 'POST', body: group };
+      const asked: RecoverRequest = { group, ...credentials };
+      const init = { method: 'POST', body: JSON.stringify(asked) };
       const reply = await memberStub(env, tenant, place).fetch(memberPaths.recover, init);
+      if (reply.status === 403) {
+        const error = await reply.text();
+        return storeProblem(isEtcdErrorName(error) ? error : 'PermissionDenied', false, '');
+      }
       if (reply.status !== 200) {
         const detail = `place ${place} is no member of group ${group}`;
         return problem('precondition-failed', detail);

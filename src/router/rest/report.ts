@@ -5,10 +5,11 @@
  * The members are asked one by one, not at one moment: a lag is what the leader has committed and
  * a member had not applied when each was asked, so a busy group never shows 0 everywhere.
  */
+import { create } from '@bufbuild/protobuf';
+import { AuthCallerSchema, AuthWhoIsSchema } from '../../api/gen/member_pb.js';
 import type { MemberStatus } from '../../api/member.ts';
 import { type GroupStatus, groupStatus, type Unreachable } from '../members/status.ts';
-import type { Call } from './call.ts';
-import { json } from './call.ts';
+import { ask, type Call, json } from './call.ts';
 import { problem } from './problems.ts';
 
 const headers = { 'cache-control': 'no-store, no-transform' };
@@ -70,10 +71,21 @@ export async function usage(call: Call): Promise<Response> {
   );
 }
 
-/** 503 when there is a group and nobody leads it, with all that is known of its members. */
+/**
+ * 503 when there is a group and nobody leads it, with all that is known of its members. While auth is enabled
+ * it is told to users only.
+ */
 async function reportOf(call: Call): Promise<Report | Response> {
   const found = await groupStatus(call.env, call.tenant);
   const answered = found.members.filter((member) => 'born' in member);
+  if (answered.some(({ authEnabled }) => authEnabled)) {
+    const plan = {
+      kind: 'read',
+      op: { case: 'authWhoIs', value: create(AuthWhoIsSchema) },
+    } as const;
+    const known = await ask(call, plan, AuthCallerSchema);
+    if (known instanceof Response) return known;
+  }
   const report = { ...withLag(found), born: answered.some(({ born }) => born) };
   const { tenant, leader, members } = report;
   if (answered.length > 0 && (leader !== null || !report.born)) return report;

@@ -8,6 +8,7 @@ import { create } from '@bufbuild/protobuf';
 import { base64Encode } from '@bufbuild/protobuf/wire';
 import * as v from 'valibot';
 import { TxnRequestSchema } from '../../api/gen/rpc_pb.js';
+import { operator } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { decodeBase64 } from '../etcd/base64.ts';
 import { planWrite } from '../etcd/methods.ts';
@@ -76,7 +77,7 @@ export async function useTicket(
   const plan = planWrite({ case: 'txn', value: create(TxnRequestSchema) }, () => null, once);
   if (!('op' in plan)) throw new Error('a transaction without operations is well formed');
   const answer = await askGroup({
-    ...{ env, tenant, kind: plan.kind, op: plan.op, repeatable: true },
+    ...{ env, tenant, kind: plan.kind, op: plan.op, credentials: operator, repeatable: true },
     deadline: startDeadline(null, nowMs),
   });
   if (answer.ok) return null;

@@ -7,6 +7,7 @@
  * `overflow` before a socket that is not read is closed.
  */
 import * as v from 'valibot';
+import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { decodeBase64 } from '../etcd/base64.ts';
 import { BoundedSocket } from '../http/web-socket.ts';
@@ -15,7 +16,7 @@ import { parseJson } from './body.ts';
 import { safeNumber } from './call.ts';
 import { between, type Interval, notEmpty, withPrefix } from './interval.ts';
 import { Params } from './params.ts';
-import { Refusal } from './problems.ts';
+import { problemOf, Refusal } from './problems.ts';
 import { changesOf, filtersOf } from './watch-events.ts';
 
 const protocol = 'kv.v1';
@@ -55,7 +56,9 @@ export function serveWatchSocket(request: Request, env: RouterEnv, tenant: strin
   const isOurs = offered?.split(',').some((one) => one.trim() === protocol) ?? true;
   if (!isOurs) throw new Refusal('bad-request', `the subprotocol here is ${protocol}`);
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
-  new SocketWatches(server, new WatchSession({ env, tenant, endOnOverflow: true })).run();
+  const credentials = credentialsOf(request, env);
+  const session = new WatchSession({ env, tenant, credentials, endOnOverflow: true });
+  new SocketWatches(server, session).run();
   return new Response(null, {
     status: 101,
     webSocket: client,
@@ -162,6 +165,9 @@ class SocketWatches {
       case 'compacted':
         this.forget(message.slot);
         return [{ op: 'compacted', id, compact_revision: safeNumber(message.compactRevision) }];
+      case 'denied':
+        this.forget(message.slot);
+        return [{ op: 'denied', id, code: problemOf(message.error) }];
       case 'tooLarge':
         this.forget(message.slot);
         return [{ op: 'too-large', id }];

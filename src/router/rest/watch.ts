@@ -3,12 +3,13 @@
  * tells one revision. Its id is the revision, so that a client that comes back names the last it has
  * seen and goes on after it.
  */
+import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Lines, streamLines } from '../http/lines.ts';
 import { type WatchMessage, WatchSession } from '../watch/session.ts';
 import { safeNumber } from './call.ts';
 import { Params } from './params.ts';
-import { problem, Refusal } from './problems.ts';
+import { problem, problemOf, Refusal, storeProblem } from './problems.ts';
 import { changesOf, specOf, watchParams } from './watch-events.ts';
 import { serveWatchSocket } from './watch-socket.ts';
 
@@ -29,7 +30,8 @@ export function serveWatch(
     return serveWatchSocket(request, env, tenant);
   const params = new Params(request, watchParams);
   const spec = specOf(params, lastSeen(request));
-  const session = new WatchSession({ env, tenant, endOnOverflow: true });
+  const credentials = credentialsOf(request, env);
+  const session = new WatchSession({ env, tenant, credentials, endOnOverflow: true });
   session.watch(slot, spec);
   session.locate(slot);
   return begin(request, session, spec.from === 0n, params.flag('progress'));
@@ -66,6 +68,11 @@ async function begin(
       clearTimeout(timer);
       session.close();
       return compactedProblem(message.compactRevision);
+    }
+    if (message.type === 'denied') {
+      clearTimeout(timer);
+      session.close();
+      return storeProblem(message.error, false, '');
     }
     // A watch of the past is current only when it has read it.
     if (message.type !== 'created' || isFresh) early.push(message);
@@ -168,6 +175,9 @@ async function tell(
       await lines.write(format.message('compacted', null, { compact_revision }));
       return false;
     }
+    case 'denied':
+      await lines.write(format.message('denied', null, { code: problemOf(message.error) }));
+      return false;
     case 'overflow':
       await lines.write(format.message('overflow', null, { revision: state.last }));
       return false;

@@ -5,6 +5,7 @@
 import { create } from '@bufbuild/protobuf';
 import { PingSchema } from '../../api/gen/member_pb.js';
 import { memberPaths } from '../../api/member.ts';
+import { nobody } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { startDeadline, within } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
@@ -27,7 +28,7 @@ export async function openMemberSocket(
   if (look || hint === undefined || hint.suspect) {
     const op = { case: 'ping', value: create(PingSchema) } as const;
     const deadline = startDeadline(openWithinMs, Date.now());
-    const answer = await askGroup({ env, tenant, kind: 'read', op, deadline });
+    const answer = await askGroup({ env, tenant, kind: 'read', op, credentials: nobody, deadline });
     if (!answer.ok) return null;
   }
   const place = hintFor(tenant)?.place ?? firstPlace;

@@ -7,10 +7,13 @@
  * again when the reader has taken what there was; or, if the session is told to, it ends and says so.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
+import type { AuthCaller } from '../../api/gen/member_pb.js';
 import { type Event, EventSchema } from '../../api/gen/mvcc_pb.js';
 import {
   type WatchAsk,
   WatchAskSchema,
+  type WatchCanceled,
   WatchCreateSchema,
   type WatchEvents,
   type WatchTell,
@@ -18,6 +21,8 @@ import {
 } from '../../api/gen/watch_pb.js';
 import { maxReplyBytes } from '../../api/limits.ts';
 import { watchPing } from '../../api/member.ts';
+import type { Credentials } from '../auth/credentials.ts';
+import { watcherOf } from '../auth/watcher.ts';
 import type { RouterEnv } from '../env.ts';
 import { openMemberSocket } from './member-socket.ts';
 
@@ -59,6 +64,13 @@ export type WatchMessage =
       readonly header: WatchHeader;
       readonly compactRevision: bigint;
     }
+  /** Its caller may not see that, or not any more. Nothing of that watch follows. */
+  | {
+      readonly type: 'denied';
+      readonly slot: number;
+      readonly header: WatchHeader;
+      readonly error: EtcdErrorName;
+    }
   /** One revision has more events than can be held. Nothing of that watch follows. */
   | { readonly type: 'tooLarge'; readonly slot: number; readonly header: WatchHeader }
   /** Every watch has been told everything up to the header's revision. `more`: it was asked for again since. */
@@ -70,6 +82,7 @@ export type WatchMessage =
 export interface SessionOptions {
   readonly env: RouterEnv;
   readonly tenant: string;
+  readonly credentials: Credentials;
   /** End with `overflow` instead of going on when the reader has caught up. */
   readonly endOnOverflow?: boolean;
   readonly queueBytesMax?: number;
@@ -134,6 +147,8 @@ export class WatchSession {
   private readonly hungry: number[] = [];
   private feeding: number | null = null;
   private readonly pinger: ReturnType<typeof setInterval>;
+  /** Who watches, once it is known: on later sockets too, when the token may have expired. */
+  private caller: AuthCaller | null = null;
   private clusterId = 0n;
   private memberId = 0n;
   private term = 0n;
@@ -257,11 +272,13 @@ export class WatchSession {
   }
 
   private async keepTrying(): Promise<void> {
-    const { env, tenant } = this.options;
+    const { env, tenant, credentials } = this.options;
     for (let failures = this.quickLosses; !this.ended; failures += 1) {
       // The first loss may be an object that has just ended, and is there again at once.
       if (failures > 0) await pause(failures);
       if (this.ended) return;
+      this.caller ??= await watcherOf(env, tenant, credentials);
+      if (!this.caller) continue;
       const socket = await openMemberSocket(env, tenant, failures > 0).catch(() => null);
       if (!socket) continue;
       this.connecting = false;
@@ -352,6 +369,7 @@ export class WatchSession {
 
   private ask(ask: WatchAsk['ask']): void {
     this.outbox?.push(ask);
+    if (ask.case === 'create' && this.caller) ask.value.caller = this.caller;
     try {
       this.socket?.send(toBinary(WatchAskSchema, create(WatchAskSchema, { ask })));
     } catch {
@@ -379,7 +397,7 @@ export class WatchSession {
         this.onEvents(tell.value);
         return;
       case 'canceled':
-        this.onCanceled(tell.value.slot, tell.value.compactRevision);
+        this.onCanceled(tell.value);
         return;
       case 'progress':
         this.onProgress(tell.value);
@@ -406,12 +424,13 @@ export class WatchSession {
     this.push({ type: 'created', slot, header: this.header() });
   }
 
-  private onCanceled(slot: number, compactRevision: bigint | undefined): void {
+  private onCanceled({ slot, compactRevision, error }: WatchCanceled): void {
     const watch = this.watches.get(slot);
     if (!watch) return;
     this.flush(watch, watch.through);
     const header = this.header();
-    if (compactRevision === undefined) this.finish(watch, { type: 'canceled', slot, header });
+    if (isEtcdErrorName(error)) this.finish(watch, { type: 'denied', slot, header, error });
+    else if (compactRevision === undefined) this.finish(watch, { type: 'canceled', slot, header });
     else this.finish(watch, { type: 'compacted', slot, header, compactRevision });
   }
 

@@ -1,5 +1,6 @@
 /** The watches of one client in the Worker (src/router/watch/session.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { nobody } from '../../../src/router/auth/credentials.ts';
 import {
   type SessionOptions,
   type WatchMessage,
@@ -12,7 +13,12 @@ import { Group } from './group.ts';
 const sessions: WatchSession[] = [];
 
 function sessionOn(group: Group, more: Partial<SessionOptions> = {}): WatchSession {
-  const session = new WatchSession({ env: group.env, tenant: 'default', ...more });
+  const session = new WatchSession({
+    env: group.env,
+    tenant: 'default',
+    credentials: nobody,
+    ...more,
+  });
   sessions.push(session);
   return session;
 }

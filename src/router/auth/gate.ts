@@ -1,18 +1,28 @@
 /**
  * Who may use this deployment. Closed by default: only the secret API_TOKEN or OPEN_DEFAULT="true"
- * opens it, and both cover every tenant alike (OPEN_TENANTS only says which names exist).
+ * opens it, and both cover every tenant alike (OPEN_TENANTS only says which names exist). Whom a
+ * tenant's own users and roles let in is decided by its members (docs/decisions/auth.md).
  */
-import type { RouterEnv } from './env.ts';
+import type { RouterEnv } from '../env.ts';
 
 export function isAuthorized(request: Request, env: RouterEnv): boolean {
   if (env.OPEN_DEFAULT === 'true') return true;
-  const expected = env.API_TOKEN;
-  if (expected === undefined || expected === '') return false;
-  const header = request.headers.get('authorization') ?? socketToken(request);
-  if (header === null) return false;
-  // etcd's own clients send the bare token; etcd accepts both forms since 3.5.32.
-  const given = /^bearer /i.test(header) ? header.slice(7) : header;
-  return equalInConstantTime(given, expected);
+  const shown = shownSecret(request);
+  return shown !== null && isDeploymentSecret(shown, env);
+}
+
+/** etcd's own clients send the bare token; etcd accepts both forms since 3.5.32. Null: nothing is shown. */
+export function shownSecret(request: Request): string | null {
+  const header =
+    request.headers.get('authorization') ??
+    request.headers.get('grpc-metadata-authorization') ??
+    socketToken(request);
+  return header !== null && /^bearer /i.test(header) ? header.slice(7) : header;
+}
+
+export function isDeploymentSecret(shown: string, { API_TOKEN }: RouterEnv): boolean {
+  if (API_TOKEN === undefined || API_TOKEN === '') return false;
+  return equalInConstantTime(shown, API_TOKEN);
 }
 
 /** A browser's WebSocket can send no other header: `Bearer, {token}` among the protocols, as with etcd. */

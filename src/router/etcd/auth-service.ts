@@ -1,0 +1,101 @@
+/**
+ * The RPCs of etcd's auth service that have a password in them: it is hashed or compared here, and goes
+ * no further.
+ */
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  toJsonString,
+} from '@bufbuild/protobuf';
+import { GrpcCode } from '../../api/errors.ts';
+import { AuthBeginSchema, AuthBegunSchema, AuthIssueSchema } from '../../api/gen/member_pb.js';
+import {
+  AuthenticateRequestSchema,
+  AuthenticateResponseSchema,
+  AuthUserAddRequestSchema,
+  AuthUserAddResponseSchema,
+  AuthUserChangePasswordRequestSchema,
+  AuthUserChangePasswordResponseSchema,
+} from '../../api/gen/rpc_pb.js';
+import { hashPassword, isPassword } from '../auth/passwords.ts';
+import { type Answer, askGroup } from '../members/ask.ts';
+import { planChange } from './auth-methods.ts';
+import { gatewayError, namedError } from './errors.ts';
+import { gatewaySuccessHeaders } from './headers.ts';
+import { readMessage } from './json-message.ts';
+import { BadJson } from './json-text.ts';
+import type { Plan } from './methods.ts';
+import type { GatewayCall } from './request.ts';
+
+/** Nobody types in more, and each byte of it is hashed. */
+const passwordLengthMax = 4_096;
+
+export async function authenticate(call: GatewayCall): Promise<Response> {
+  const request = read(AuthenticateRequestSchema, call);
+  if (request instanceof Response) return request;
+  const { name, password } = request;
+  if (password.length > passwordLengthMax) return namedError('AuthFailed');
+  const client = call.request.headers.get('cf-connecting-ip') ?? '';
+  const value = create(AuthBeginSchema, { name, client });
+  const begun = await ask(call, { kind: 'read', op: { case: 'authBegin', value } });
+  if (!begun.ok) return namedError(begun.error);
+  const { password: kept, version } = fromBinary(AuthBegunSchema, begun.response);
+  if (!(await isPassword(password, kept))) return namedError('AuthFailed');
+  const proved = create(AuthIssueSchema, { name, client, version });
+  const issued = await ask(call, { kind: 'read', op: { case: 'authIssue', value: proved } });
+  return answered(issued, AuthenticateResponseSchema);
+}
+
+/** What the client says it has hashed itself is not looked at, as in etcd. */
+export async function addUser(call: GatewayCall): Promise<Response> {
+  const request = read(AuthUserAddRequestSchema, call);
+  if (request instanceof Response) return request;
+  const { name, password, options } = request;
+  if (name === '') return namedError('UserEmpty');
+  if (password.length > passwordLengthMax) return namedError('RequestTooLarge');
+  const hashedPassword = options?.noPassword ? '' : await hashPassword(password);
+  const value = { ...request, password: '', hashedPassword };
+  return answered(
+    await ask(call, planChange({ case: 'userAdd', value })),
+    AuthUserAddResponseSchema,
+  );
+}
+
+export async function changePassword(call: GatewayCall): Promise<Response> {
+  const request = read(AuthUserChangePasswordRequestSchema, call);
+  if (request instanceof Response) return request;
+  const { password } = request;
+  if (password.length > passwordLengthMax) return namedError('RequestTooLarge');
+  const value = { ...request, password: '', hashedPassword: await hashPassword(password) };
+  const answer = await ask(call, planChange({ case: 'userChangePassword', value }));
+  return answered(answer, AuthUserChangePasswordResponseSchema);
+}
+
+function read<D extends DescMessage>(desc: D, { text }: GatewayCall): MessageShape<D> | Response {
+  try {
+    return readMessage(desc, text);
+  } catch (error) {
+    if (!(error instanceof BadJson)) throw error;
+    return gatewayError(GrpcCode.InvalidArgument, error.message);
+  }
+}
+
+async function ask(
+  { env, tenant, credentials, deadline }: GatewayCall,
+  plan: Plan,
+): Promise<Answer> {
+  if (!('op' in plan)) {
+    const error = plan.kind === 'refused' ? plan.error : 'RequestTooLarge';
+    return { ok: false, error, outcomeUnknown: false, detail: '', servedBy: undefined };
+  }
+  return askGroup({ env, tenant, credentials, deadline, kind: plan.kind, op: plan.op });
+}
+
+function answered(answer: Answer, response: DescMessage): Response {
+  if (!answer.ok) return namedError(answer.error);
+  const message = fromBinary(response, answer.response);
+  const json = toJsonString(response, message, { useProtoFieldName: true });
+  return new Response(json, { headers: gatewaySuccessHeaders });
+}
