@@ -8,7 +8,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { MemberReplySchema, MemberRequestSchema } from '../../../src/api/gen/member_pb.js';
 import { protocolVersion } from '../../../src/api/limits.ts';
 import { memberPaths } from '../../../src/api/member.ts';
-import { nobody } from '../../../src/router/auth/credentials.ts';
+import { type Credentials, nobody } from '../../../src/router/auth/credentials.ts';
 import type { RouterEnv } from '../../../src/router/env.ts';
 import { startDeadline } from '../../../src/router/http/deadline.ts';
 import { askGroup } from '../../../src/router/members/ask.ts';
@@ -192,7 +192,6 @@ export class Client {
       ...this.router(),
       kind,
       op,
-      credentials: nobody,
       deadline: startDeadline(timeoutMs, Date.now()),
     });
     if (answer.ok) return answer.response;
@@ -201,8 +200,12 @@ export class Client {
   }
 
   /** As whom its router asks. */
-  router(): { readonly env: RouterEnv; readonly tenant: string } {
-    return { env: this.env(), tenant: `${this.number}-${this.isolate}` };
+  router(): {
+    readonly env: RouterEnv;
+    readonly tenant: string;
+    readonly credentials: Credentials;
+  } {
+    return { env: this.env(), tenant: `${this.number}-${this.isolate}`, credentials: nobody };
   }
 
   private env(): RouterEnv {
