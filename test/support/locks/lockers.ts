@@ -47,7 +47,8 @@ interface Entered extends Found {
   readonly responses: readonly { readonly response_range?: Found }[];
 }
 
-const waitSeconds = 10;
+/** Less than a request may take here; in a long queue it has to ask again. */
+const waitSeconds = 20;
 const watchForMs = 10_000;
 
 /** /v3/lock with a lease of its own. */
