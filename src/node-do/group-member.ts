@@ -280,8 +280,12 @@ export class GroupMember {
 
   /** Whether a quorum stands behind some leader. */
   async hasQuorum(deadline: number): Promise<boolean> {
-    if (this.core.role !== 'leader') return (await this.findLeader(0, deadline)) !== null;
-    return (await this.readPoint(deadline)) === 'ready';
+    if (this.core.role === 'leader') {
+      if ((await this.readPoint(deadline)) === 'ready') return true;
+      if (this.core.role === 'leader') return false;
+    }
+    // One that has just stepped down looks for the next like everybody.
+    return (await this.findLeader(0, deadline)) !== null;
   }
 
   /** A turn that asks the core for something; `holds` is waited for afterwards. */

@@ -54,6 +54,8 @@ import { memberStatus } from './status.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 const birthTimeoutMs = 2_000;
+/** As long as a suspicion lives: whoever can lead has tried several times, however far it is. */
+const recoverPatienceMs = 12_000;
 
 export class Member {
   private readonly platform: Platform;
@@ -150,7 +152,7 @@ export class Member {
     const { group, identity } = this;
     if (!group || !identity || group.birth.groupId !== givenUp) return null;
     // A quorum that answers is not lost: two groups of one tenant would live.
-    if (await group.hasQuorum(this.platform.now() + birthTimeoutMs)) return null;
+    if (await group.hasQuorum(this.platform.now() + recoverPatienceMs)) return null;
     // Meanwhile it may have been removed, or recovered by another request.
     if (this.group !== group) return null;
     group.stop();

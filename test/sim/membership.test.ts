@@ -5,7 +5,7 @@ import type { MemberReply } from '../../src/api/gen/member_pb.js';
 import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
 import { StateMachine } from '../../src/kv/state-machine.ts';
 import { Cluster } from './cluster.ts';
-import { born, get, hashAt, messageKinds, persist, put, putOp } from './support.ts';
+import { born, get, getOp, hashAt, messageKinds, persist, put, putOp, valueIn } from './support.ts';
 
 async function change(
   cluster: Cluster,
@@ -413,6 +413,32 @@ describe('a quorum that is lost for good', () => {
     const asked = [member.recover(groupId ?? ''), member.recover(groupId ?? '')];
     const answers = await cluster.world.settle(Promise.all(asked));
     expect(answers.filter((answer) => answer !== null)).toEqual([cluster.status(2).groupId]);
+  });
+
+  it.each([1, 100, 250])(
+    'is not one that takes a while to find its leader, %i ms apart',
+    async (ms) => {
+      const cluster = await born({ size: 5, latencyMs: (from) => (from === 0 ? 1 : ms) });
+      await cluster.world.pass(10_000);
+      // 5 lacks what was acknowledged last; then the leader hangs, and another one. Three are a quorum.
+      cluster.drop = ({ from, to }) => from === 5 || to === 5;
+      await put(cluster, 1, 'a', '2');
+      await cluster.world.pass(20_000);
+      cluster.drop = ({ from, to }) => [1, 2].includes(from) || [1, 2].includes(to);
+      const { groupId } = cluster.status(5);
+      expect(await cluster.world.settle(cluster.life(5).member.recover(groupId ?? ''))).toBe(null);
+      expect(valueIn(await persist(cluster, getOp('a'), [3, 4, 5]))).toBe('2');
+    },
+  );
+
+  it('is not one that its leader has lost for a moment', async () => {
+    const cluster = await born();
+    cluster.drop = ({ from, to }) => from !== 0 && (from === 1 || to === 1);
+    const { groupId } = cluster.status(1);
+    const asked = cluster.life(1).member.recover(groupId ?? '');
+    await cluster.world.pass(3_000);
+    cluster.drop = () => false;
+    expect(await cluster.world.settle(asked)).toBe(null);
   });
 
   it('does not come back: the old group’s other members are not heard by the new one', async () => {

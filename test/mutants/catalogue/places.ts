@@ -81,6 +81,14 @@ export const placeMutants: readonly Mutant[] = [
       simulatedSeeds: 50,
     },
     {
+      name: 'recovers-at-once',
+      standsFor:
+        'a living group is given up, since its members are far apart and its leader is gone',
+      find: 'this.platform.now() + recoverPatienceMs',
+      replace: 'this.platform.now() + (HIT ? birthTimeoutMs : recoverPatienceMs)',
+      hint: sim('membership'),
+    },
+    {
       name: 'recovered-twice',
       standsFor: 'two requests to recover one survivor begin two groups',
       find: 'if (this.group !== group) return null;',
