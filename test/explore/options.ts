@@ -15,13 +15,13 @@ export interface Options {
 
 /** What CI runs: more than a million states, in about a minute on two cores. */
 const ciStates = 1_200_000;
-const fullStates = 6_000_000;
+const fullStates = 30_000_000;
 
 export const usage = `npm run explore -- [options]
   --states N    distinct states, all starts together (${ciStates})
   --depth N     steps from a start (no bound)
   --seconds N   for each start (no bound)
-  --full        ${fullStates} states: what memory allows, for minutes
+  --full        ${fullStates} states: 3 GB of memory, some ten minutes
   --start TEXT  only starts whose name contains this
   --scope LIST  over the scope of each start, such as crashes=2,reads=1
   --list        name the starts and their scopes`;
