@@ -74,7 +74,7 @@ export class ClientService {
     measured: Measured,
   ): Promise<MemberReply> {
     const { op } = request;
-    const shown = shownBy(request, this.platform.now());
+    const shown = shownBy(request, this.platform.wallTime());
     const permitted = (needs: Needs) => this.group.machine.permit(shown, needs);
     const asRoot = () => permitted(rootOnly);
     switch (op.case) {
@@ -294,7 +294,7 @@ export class ClientService {
     const { op } = request;
     if (!machine.auth.enabled || op.case === 'ping') return null;
     const needs = op.case === 'range' ? needsOfRead(op.value) : null;
-    const shown = shownBy(request, this.platform.now());
+    const shown = shownBy(request, this.platform.wallTime());
     if (needs) return machine.permit(shown, needs);
     return machine.permit(shown, op.case === 'readTxn' ? needsOfTxn(op.value) : anyUser);
   }

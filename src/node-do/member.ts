@@ -139,7 +139,7 @@ export class Member {
 
   /** Only root gives a group up. Nobody can be asked whether that is the latest word on who is root. */
   refusesRecovery(asked: RecoverRequest): EtcdErrorName | null {
-    const shown = shownBy(asked, this.platform.now());
+    const shown = shownBy(asked, this.platform.wallTime());
     return this.group?.machine.permit(shown, rootOnly) ?? null;
   }
 

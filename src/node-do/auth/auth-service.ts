@@ -124,7 +124,7 @@ export class AuthService {
     if (!auth.enabled || !secret) return failure('AuthNotEnabled');
     if (auth.user(name)?.version !== version) return failure('AuthFailed');
     this.attempts.forget(name, client);
-    const expires = BigInt(Math.floor(this.platform.now() / 1_000) + tokenLifeSeconds);
+    const expires = BigInt(Math.floor(this.platform.wallTime() / 1_000) + tokenLifeSeconds);
     const token = signToken(secret, { user: name, version, expires });
     return this.answer(AuthenticateResponseSchema, { token });
   }
