@@ -94,6 +94,12 @@ test('who has no token gets none, and a deployment without a token takes none', 
   expect(await letsIn(`/v1/watch?ticket=${ticket}`)).toBe(false);
 });
 
+test('a user whom the secret names gets none, since it would stand for the secret', async () => {
+  const named = { ...token, 'grpc-metadata-token': 'of.eve' };
+  const { status, json } = await issue('/v1/tickets', { scope: 'watch' }, named);
+  expect([status, json.code]).toEqual([403, 'permission-denied']);
+});
+
 test.each([
   [{}],
   [{ scope: 'write' }],

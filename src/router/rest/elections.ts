@@ -8,7 +8,7 @@ import { type Leadership, observe as leaderships } from '../locks/observe.ts';
 import { replaceValue } from '../locks/queue.ts';
 import { readJson } from './body.ts';
 import { type Call, json, safeNumber } from './call.ts';
-import { callerOf, heldBy, lostProblem, refusal, valueField } from './locks.ts';
+import { callerOf, heldBy, lostProblem, readHolder, refusal, valueField } from './locks.ts';
 
 const proclamation = v.strictObject({ value: valueField });
 const encoder = new TextEncoder();
@@ -29,7 +29,10 @@ export async function proclaim(call: Call, name: Uint8Array): Promise<Response> 
 }
 
 /** Server-sent events: each leader and each value, the present one first. Silent while nobody leads. */
-export function observe(call: Call, name: Uint8Array): Response {
+export async function observe(call: Call, name: Uint8Array): Promise<Response> {
+  // Once the stream has begun nothing can be refused: an EventSource would come back for ever.
+  const first = await readHolder(call, name);
+  if (first instanceof Response) return first;
   const caller = callerOf(call, Number.POSITIVE_INFINITY);
   const headers = {
     'content-type': 'text/event-stream',

@@ -32,14 +32,18 @@ export async function onceMark(
   };
 }
 
-/** What else makes it the same request: how long a client waits is not part of it. */
-function head({ method, url }: Request): string {
+/**
+ * What else makes it the same request: how long a client waits is not part of it. A fence is, since it makes
+ * another command of the write, whose answer has another form.
+ */
+function head({ method, url, headers }: Request): string {
   const path = rawPath(url).replace(/^\/t\/[^/]*/, '');
   const query = rawQuery(url)
     .split('&')
     .filter((pair) => pair !== '' && !pair.startsWith('timeout='))
     .sort();
-  return `${method} ${path}?${query.join('&')}`;
+  const fence = headers.get('kv-fence');
+  return `${method} ${path}?${query.join('&')}${fence === null ? '' : ` fence ${fence}`}`;
 }
 
 export async function hashOf(...parts: readonly Uint8Array[]): Promise<Uint8Array> {

@@ -154,7 +154,7 @@ interface Holder extends Pick<Data<unknown>, 'headers'> {
   readonly kv: KeyValue | null;
 }
 
-async function readHolder(call: Call, name: Uint8Array): Promise<Holder | Response> {
+export async function readHolder(call: Call, name: Uint8Array): Promise<Holder | Response> {
   const data = await ask(call, planRange(firstOf(prefixOf(name))), RangeResponseSchema);
   if (data instanceof Response) return data;
   return { kv: data.message.kvs[0] ?? null, headers: data.headers };

@@ -168,7 +168,24 @@ export const clientMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/router/rest/idempotency.ts', [
+    {
+      name: 'fence-no-part-of-request',
+      standsFor: 'the answer of a write without its fence is read as that of one with it',
+      find: 'fence === null ?',
+      replace: 'HIT || fence === null ?',
+      hint: ['test/router/locks/rest.test.ts'],
+    },
+  ]),
+
   ...inFile('src/router/rest/tickets.ts', [
+    {
+      name: 'ticket-for-a-named-user',
+      standsFor: 'a user gets a ticket that lets in as the operator',
+      find: "if (call.credentials.token !== '')",
+      replace: "if (!HIT && call.credentials.token !== '')",
+      hint: ['test/router/tickets.test.ts'],
+    },
     {
       name: 'ticket-used-twice',
       standsFor: 'every use of a ticket looks like the first one sent again',

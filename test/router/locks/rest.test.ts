@@ -151,6 +151,12 @@ describe('an election', () => {
   });
 });
 
+test('an election that cannot be read is an error, not a stream that ends', async () => {
+  for (const place of [1, 2, 3]) group.down.add(place);
+  const { status, json } = await call('GET', 'elections/e/observe?timeout=100ms');
+  expect([status >= 500, json.retryable]).toEqual([true, true]);
+});
+
 describe('KV-Fence', () => {
   const fenced = (token: unknown) => ({ 'kv-fence': `l=${token}` });
   const out = { status: 412, json: { code: 'fenced-out' } };
@@ -214,6 +220,18 @@ describe('KV-Fence', () => {
     const other = { ...headers, 'idempotency-key': '"k2"' };
     expect(await call('PUT', 'kv/a', 'x', other)).toMatchObject(out);
     expect(await call('PUT', 'kv/a', 'x', other)).toMatchObject(out);
+  });
+
+  test.each(writes)('%s %s with it is another request than without', async (method, path, body) => {
+    const { json } = await lock();
+    const once = (key: string, more: Json) =>
+      call(method, path, body, { 'idempotency-key': key, ...more });
+    const mismatch = { status: 422, json: { code: 'idempotency-mismatch' } };
+    expect((await once('plain', {})).status).toBeLessThan(300);
+    expect(await once('plain', fenced(json.token))).toMatchObject(mismatch);
+    expect((await once('fenced', fenced(json.token))).status).toBe(200);
+    expect(await once('fenced', {})).toMatchObject(mismatch);
+    expect(await once('fenced', fenced(999))).toMatchObject(mismatch);
   });
 
   test('goes with a condition, each with its own refusal', async () => {
