@@ -4,6 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { CommandSchema } from '../../src/api/gen/command_pb.js';
 import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
+import { signToken } from '../../src/kv/auth/tokens.ts';
 import { createRouter } from '../../src/router/app.ts';
 import { forgetAll } from '../../src/router/members/hints.ts';
 import {
@@ -86,6 +87,19 @@ describe('a write with a key', () => {
     const first = await keyed('PUT', '/v1/kv/a?prev=1', 'x');
     const again = await keyed('PUT', '/v1/kv/a?timeout=9s&prev=1', 'x', 'k1');
     expect([again.status, again.json]).toEqual([201, first.json]);
+  });
+
+  test("is the same user's with another token, and meets no key of another user", async () => {
+    const as = (user: string, version: bigint, body: string) => {
+      const token = signToken(new Uint8Array(32), { user, version, expires: 1n });
+      const headers = { authorization: `Bearer ${token}`, 'idempotency-key': '"k1"' };
+      return call('PUT', '/v1/kv/a', { headers, body });
+    };
+    const first = await as('alice', 2n, 'x');
+    expect((await as('bob', 3n, 'y')).json).toMatchObject({ revision: 3 });
+    expect((await keyed('PUT', '/v1/kv/a', 'z')).json).toMatchObject({ revision: 4 });
+    expect((await as('alice', 4n, 'x')).json).toEqual(first.json);
+    expect((await as('bob', 3n, 'x')).status).toBe(422);
   });
 
   test('does not meet the keys of other requests', async () => {

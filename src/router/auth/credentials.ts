@@ -1,4 +1,7 @@
 /** What a client shows of itself, for the members to judge: a user's token, or the deployment's secret. */
+import { fromBinary } from '@bufbuild/protobuf';
+import { base64Decode } from '@bufbuild/protobuf/wire';
+import { TokenClaimsSchema } from '../../api/gen/auth_records_pb.js';
 import type { RouterEnv } from '../env.ts';
 import { isDeploymentSecret, shownSecret } from './gate.ts';
 
@@ -32,4 +35,16 @@ export function credentialsOf(request: Request, env: RouterEnv): Credentials {
   return isDeploymentSecret(shown, env)
     ? { operator: true, token: '' }
     : { operator: false, token: shown };
+}
+
+/**
+ * Whom the token names, true or not: enough to tell users apart in what a member does only for a token
+ * that is true. Empty: nobody.
+ */
+export function claimedUser({ token }: Credentials): string {
+  try {
+    return fromBinary(TokenClaimsSchema, base64Decode(token.split('.')[0] ?? '')).user;
+  } catch {
+    return '';
+  }
 }

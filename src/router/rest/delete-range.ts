@@ -41,7 +41,7 @@ export async function deleteRange(call: Call, params: Params): Promise<Response>
     return json({ deleted, revision: data.revision, dry_run: true }, data.headers);
   }
   const value = create(DeleteRangeRequestSchema, interval);
-  const once = await onceMark(call.request);
+  const once = await onceMark(call);
   const op = { case: 'deleteRange', value } as const;
   const data = await askWrite(call, op, () => checkDelete(value), DeleteRangeResponseSchema, once);
   if (data instanceof Response) return data;

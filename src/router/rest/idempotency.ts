@@ -3,8 +3,10 @@
  * effect once. What decides is the state machine (src/kv/once.ts); here the key and the request become
  * hashes.
  */
+import { claimedUser } from '../auth/credentials.ts';
 import type { OnceMark } from '../etcd/methods.ts';
 import { rawPath, rawQuery } from '../http/path.ts';
+import type { Call } from './call.ts';
 import { Refusal } from './problems.ts';
 
 const hashBytes = 16;
@@ -12,9 +14,12 @@ const hashBytes = 16;
 const form = /^(?:"([ !#-[\]-~]{1,255})"|([!#-[\]-~]{1,255}))$/;
 const encoder = new TextEncoder();
 
-/** null: the client sends no key. Throws Refusal for one that is malformed. */
+/**
+ * null: the client sends no key. Throws Refusal for one that is malformed. Users have keys of their own: nobody
+ * gets what another was answered, or is kept from a key that another has taken.
+ */
 export async function onceMark(
-  request: Request,
+  { request, credentials }: Pick<Call, 'request' | 'credentials'>,
   body: string | Uint8Array = '',
 ): Promise<OnceMark | null> {
   const text = request.headers.get('idempotency-key');
@@ -25,8 +30,9 @@ export async function onceMark(
     throw new Refusal('bad-request', 'Idempotency-Key is 1 to 255 visible characters, in quotes');
   }
   const bytes = typeof body === 'string' ? encoder.encode(body) : body;
+  const user = claimedUser(credentials);
   return {
-    keyHash: await hashOf(encoder.encode(`idempotency ${key}`)),
+    keyHash: await hashOf(encoder.encode(`idempotency ${key}${user === '' ? '' : `\n${user}`}`)),
     requestHash: await hashOf(encoder.encode(`${head(request)}\n`), bytes),
     timeMs: Date.now(),
   };

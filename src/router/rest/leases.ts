@@ -73,7 +73,7 @@ export async function createLease(call: Call): Promise<Response> {
   const body = parseJson(text, grantBody);
   const id = body.id === undefined ? 0n : leaseIdOf(body.id);
   const value = create(LeaseGrantRequestSchema, { ID: id, TTL: BigInt(body.ttl) });
-  const plan = planGrant(value, await onceMark(call.request, text));
+  const plan = planGrant(value, await onceMark(call, text));
   const data = await ask(call, plan, LeaseGrantResponseSchema);
   if (data instanceof Response) return data;
   const { ID, TTL } = data.message;

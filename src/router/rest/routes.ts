@@ -140,7 +140,7 @@ async function serveTxn(request: Request, env: RouterEnv, tenant: string): Promi
   const params = new Params(request, txnParams, ['idempotency-key', 'kv-fence']);
   const call = startCall(request, env, tenant, params.timeoutMs());
   const text = await readText(call);
-  return runTxn(call, parseJson(text, txnSchema), await onceMark(request, text));
+  return runTxn(call, parseJson(text, txnSchema), await onceMark(call, text));
 }
 
 async function servePost(

@@ -71,7 +71,7 @@ export async function putKey(call: Call, key: Uint8Array, params: Params): Promi
     default:
       return body satisfies never;
   }
-  const once = await onceMark(call.request, body.bytes);
+  const once = await onceMark(call, body.bytes);
   const lease = await leaseOf(call, params, once);
   if (lease instanceof Response) return lease;
   const data = await change(call, {
@@ -131,7 +131,7 @@ export async function deleteKey(call: Call, key: Uint8Array, params: Params): Pr
   const prevKv = params.flag('prev');
   const value = create(DeleteRangeRequestSchema, { key, prevKv });
   if (conditions.ifMatch === null && conditions.ifNoneMatch === null) {
-    const once = await onceMark(call.request);
+    const once = await onceMark(call);
     const op = { case: 'deleteRange', value } as const;
     const check = () => checkDelete(value);
     const data = await askWrite(call, op, check, DeleteRangeResponseSchema, once);

@@ -176,6 +176,13 @@ export const clientMutants: readonly Mutant[] = [
       replace: 'HIT || fence === null ?',
       hint: ['test/router/locks/rest.test.ts'],
     },
+    {
+      name: 'keys-shared-by-users',
+      standsFor: 'a user gets what another one was answered, or is kept from its key',
+      find: "user === '' ?",
+      replace: "HIT || user === '' ?",
+      hint: keys,
+    },
   ]),
 
   ...inFile('src/router/rest/tickets.ts', [
