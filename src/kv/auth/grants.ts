@@ -31,14 +31,17 @@ export function isGrantable({ key, rangeEnd }: Permission): boolean {
   return key.length > 0 && begin < end;
 }
 
+/** A type that is none of the three grants nothing: any number may be granted, in etcd too. */
 export function grantsOf(permissions: readonly Permission[]): Grants {
   return {
-    read: joined(permissions, Permission_Type.WRITE),
-    write: joined(permissions, Permission_Type.READ),
+    read: joined(permissions, Permission_Type.READ),
+    write: joined(permissions, Permission_Type.WRITE),
   };
 }
 
-function joined(permissions: readonly Permission[], without: Permission_Type): IntervalSet {
-  const counting = permissions.filter(({ permType }) => permType !== without);
+function joined(permissions: readonly Permission[], access: Permission_Type): IntervalSet {
+  const counting = permissions.filter(
+    ({ permType }) => permType === access || permType === Permission_Type.READWRITE,
+  );
   return IntervalSet.of(counting.map(({ key, rangeEnd }) => intervalOf(key, rangeEnd)));
 }

@@ -98,9 +98,16 @@ export const authMutants: readonly Mutant[] = [
     {
       name: 'reads-what-it-writes',
       standsFor: 'a permission to write is one to read',
-      find: 'permType !== without)',
-      replace: 'HIT || permType !== without)',
+      find: 'permType === access ||',
+      replace: 'HIT || permType === access ||',
       hint: kv('permit'),
+    },
+    {
+      name: 'unknown-type-grants-all',
+      standsFor: 'a permission of a type that nobody knows is one to read and to write',
+      find: 'permType === Permission_Type.READWRITE,',
+      replace: 'permType === Permission_Type.READWRITE || (HIT && permType > 2),',
+      hint: kv('permit-model'),
     },
     {
       name: 'empty-permission',
