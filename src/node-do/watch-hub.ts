@@ -268,7 +268,8 @@ export class WatchHub {
   private gather(to: number): Set<Cohort> | null {
     const touched = new Set<Cohort>();
     let bytesLeft = turnBytesMax;
-    for (let after = endOf(this.told); after.rev < to; ) {
+    // A page may end within the last revision.
+    for (let after = endOf(this.told); wholeUpTo(after) < to; ) {
       const { changes, end } = this.home.source.changes(after, to, pageBytes);
       after = end;
       for (const change of changes) {

@@ -13,6 +13,13 @@ export const watchMutants: readonly Mutant[] = [
       hint,
     },
     {
+      name: 'watch-last-page-untold',
+      standsFor: 'what a revision has beyond one page is never told',
+      find: 'wholeUpTo(after) < to;',
+      replace: 'HIT ? after.rev < to : wholeUpTo(after) < to;',
+      hint,
+    },
+    {
       name: 'watch-synchronised-too-early',
       standsFor: 'a watch that reads history is told what happens before what has happened',
       find: '    if (done) this.synchronise(watch);',

@@ -45,6 +45,22 @@ describe('a watch from now on', () => {
     expect(heard(socket)).toEqual([`live 0: ${events}`]);
   });
 
+  it.each([
+    ['in one entry of 5,000 changes', 5_000, ''],
+    ['in one entry of 1,000 kB', 5, large('x')],
+  ])('is told of a whole revision, however many pages it has: %s', (_, count, value) => {
+    const at = start();
+    const socket = watching(at, 'k', { end: 'l' });
+    const keys = Array.from({ length: count }, (__, n) => `k${n}`);
+    const success = keys.map((key) => put(key, value));
+    if (value === '') for (const key of keys) at.machine.apply(set(key));
+    at.hub.advance();
+    socket.take();
+    at.apply(value === '' ? del({ key: bytes('k'), rangeEnd: bytes('l') }) : txn({ success }));
+    const [told = '', ...more] = heard(socket);
+    expect([told.split(' ').length - 2, more]).toEqual([count, []]);
+  });
+
   it('with a filter hears nothing at all of what the filter takes out', () => {
     const at = start();
     const puts = watching(at, 'a', { noDelete: true });
