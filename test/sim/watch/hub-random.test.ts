@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { endOf, watchBounds } from '../../../src/kv/events.ts';
-import { bytes, compact, del, Machine, set, text } from '../../kv/support.ts';
+import { bytes, compact, del, Machine, set, text, txn } from '../../kv/support.ts';
 import { Random } from '../../support/random.ts';
 import { eventText, type FakeSocket, HubOn } from './hub-client.ts';
 
@@ -24,6 +24,14 @@ interface Watcher {
 
 const keys = ['a', 'b', 'c', 'ca', 'd'];
 const runs = Array.from({ length: 20 }, (_, index) => index + 1);
+
+/** One revision, of more than one page if the value is large. */
+const putAll = (value: string) =>
+  txn({
+    success: keys.map((key) => ({
+      request: { case: 'requestPut', value: { key: bytes(key), value: bytes(value) } },
+    })),
+  });
 
 class Run {
   readonly random: Random;
@@ -100,8 +108,11 @@ class Run {
     const value = random.next() < 0.1 ? 'x'.repeat(120_000) : String(random.integer(0, 99));
     const key = random.pick(keys);
     const before = at.machine.machine.revision;
-    const command =
-      random.next() < 0.8 ? set(key, value) : del({ key: bytes(key), rangeEnd: bytes('d') });
+    const command = random.pick([
+      ...Array.from({ length: 7 }, () => set(key, value)),
+      del({ key: bytes(key), rangeEnd: bytes('d') }),
+      putAll(value),
+    ]);
     at.apply(...Array.from({ length: random.integer(1, 3) }, () => command));
     const { changes } = at.machine.machine.changes(endOf(before), at.machine.machine.revision, 1e9);
     for (const change of changes)

@@ -27,6 +27,9 @@ export interface WatchReport {
 }
 
 const keys = ['w/0', 'w/1', 'w/2', 'w/3'];
+/** Nobody watches it. Before the others in their revision it fills the page in which a member reads that. */
+const bulk = ['bulk', 'x'.repeat(300_000)] as const;
+const bulkEvery = 50;
 const writers = 8;
 const catchUpMs = 60_000;
 const logEveryMs = 10_000;
@@ -46,7 +49,8 @@ export async function runWatches(run: WatchRun): Promise<WatchReport> {
   const writing = Array.from({ length: writers }, async (_, writer) => {
     for (let n = 0; working; n += 1) {
       const name = `${writer}-${n}`;
-      const outcome = await gateway.putAll(keys.map((key) => [key, name]));
+      const before = n % bulkEvery === 0 ? [bulk] : [];
+      const outcome = await gateway.putAll([...before, ...keys.map((key) => [key, name] as const)]);
       if (outcome.acknowledged) ledger.acknowledge(outcome.revision, name);
     }
   });
