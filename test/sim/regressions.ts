@@ -39,4 +39,8 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
       'what a superseded leader appended and lost was taken for the expiry of a lease (oracle)',
   },
   { seed: 23175977, found: 'the storage of a removed member was brought back (oracle)' },
+  {
+    seed: 79136677,
+    found: 'what a superseded leader committed alone stood for the history of a lock (oracle)',
+  },
 ];

@@ -1,4 +1,5 @@
 /** Carries out the faults of a plan, and takes back those that last for a while. */
+import { foundingPlaces } from '../../../src/api/limits.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
 import { describeDecision } from './describe.ts';
 import type { Backup } from './disk.ts';
@@ -199,6 +200,7 @@ export class Faults {
         simulation.clients[blow.client - 1]?.forget();
         return true;
       case 'wipe':
+        if (this.isLastToKnow(blow.place)) return false;
         return this.lose(blow.place, (place) => {
           simulation.groups.wiped(place.number, place.disk.incarnation);
           place.wipe();
@@ -208,6 +210,15 @@ export class Faults {
       case 'restore':
         return this.restore(simulation.place(blow.place));
     }
+  }
+
+  /**
+   * Of the founding places only this one knows of the group, which has moved elsewhere. Without it the next
+   * request founds a second one: an open hole (docs/decisions/birth.md).
+   */
+  private isLastToKnow(number: number): boolean {
+    const knows = (place: number) => this.simulation.place(place).disk.knowsGroup;
+    return knows(number) && !foundingPlaces.some((place) => place !== number && knows(place));
   }
 
   private deploy({ code, spreadMs, places, downMs }: Blow & { readonly do: 'deploy' }): boolean {

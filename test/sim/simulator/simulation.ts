@@ -84,9 +84,11 @@ export class Simulation {
     this.faults = new Faults(this);
     watchCores({
       took: (core, effects) => {
-        // What a superseded life appends it can neither store nor send.
-        if (!this.current?.superseded) this.leases.appended(effects.append, core.role === 'leader');
-        this.committed.took(effects.committed);
+        // What a superseded life appends, or commits alone, it can neither store nor send.
+        if (!this.current?.superseded) {
+          this.leases.appended(effects.append, core.role === 'leader');
+          this.committed.took(effects.committed);
+        }
         this.groups.took(core, effects);
       },
       steps: (core, message) => this.groups.steps(core, message),
