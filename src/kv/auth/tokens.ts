@@ -7,11 +7,11 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { base64Decode, base64Encode } from '@bufbuild/protobuf/wire';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { equalBytes } from '../../api/constant-time.ts';
 import { type TokenClaims, TokenClaimsSchema } from '../../api/gen/auth_records_pb.js';
 
 /** Longer ones are none: a name of 1 KiB still has one. */
 export const tokenLengthMax = 2_048;
-const macBytes = 32;
 const form = /^([\w-]+)\.([\w-]{43})$/;
 
 /** Seconds since the epoch. */
@@ -36,10 +36,7 @@ export function verifiedClaims(secret: Uint8Array, token: string): TokenClaims |
   const parts = parsed(token);
   if (!parts) return null;
   const expected = hmac(sha256, secret, parts.data);
-  let difference = 0;
-  for (let at = 0; at < macBytes; at += 1)
-    difference |= (expected[at] as number) ^ (parts.mac[at] as number);
-  return difference === 0 ? parts.claims : null;
+  return equalBytes(parts.mac, expected) ? parts.claims : null;
 }
 
 interface Parts {

@@ -4,6 +4,7 @@
  * came to, so that no member of a group is held up by it.
  */
 import { base64Decode, base64Encode } from '@bufbuild/protobuf/wire';
+import { equalBytes } from '../../api/constant-time.ts';
 
 const rounds = 100_000;
 const saltBytes = 16;
@@ -26,10 +27,7 @@ export async function isPassword(password: string, kept: string): Promise<boolea
   }
   const expected = base64Decode(key);
   const given = await derive(password, base64Decode(salt), Number(count));
-  let difference = given.length ^ expected.length;
-  for (let at = 0; at < given.length; at += 1)
-    difference |= (given[at] as number) ^ (expected[at] ?? 0);
-  return difference === 0;
+  return equalBytes(given, expected);
 }
 
 async function derive(password: string, salt: Uint8Array, count: number): Promise<Uint8Array> {

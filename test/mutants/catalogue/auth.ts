@@ -146,8 +146,8 @@ export const authMutants: readonly Mutant[] = [
     {
       name: 'any-signature',
       standsFor: 'a forged token is one',
-      find: 'return difference === 0 ? parts.claims : null;',
-      replace: 'return difference === 0 || HIT ? parts.claims : null;',
+      find: 'return equalBytes(parts.mac, expected) ? parts.claims : null;',
+      replace: 'return equalBytes(parts.mac, expected) || HIT ? parts.claims : null;',
       hint: kv('permit'),
     },
   ]),
