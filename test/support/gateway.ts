@@ -42,9 +42,14 @@ export interface GroupStatus {
 type Bytes = string | Buffer;
 
 const requestTimeoutMs = 30_000;
+/**
+ * A connection that has been idle this long is not used again. workerd closes one after 15 s without a request
+ * (the header timeout of its HTTP server), and a request that meets the closing ends with "socket hang up".
+ */
+const idleConnectionMs = 5_000;
 
 export class Gateway {
-  private readonly agent = new Agent({ keepAlive: true });
+  private readonly agent = new Agent({ keepAlive: true, timeout: idleConnectionMs });
   readonly url: string;
   private readonly base: URL;
   private readonly tenantPath: string;
