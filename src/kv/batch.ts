@@ -9,13 +9,16 @@ import { EntryBatchSchema } from '../api/gen/command_pb.js';
  * Version of everything that decides what an entry does to the state: semantics, limits, order.
  * Raise it when the same entry would have another effect or answer.
  */
-export const currentRulesVersion = 3; // below 128: one byte of a batch
+export const currentRulesVersion = 4; // below 128: one byte of a batch
 
 /** The first rules that know leases, and commands that take effect once. Before, both are unknown. */
 export const leaseRulesVersion = 2;
 
 /** The first rules that know users, and commands of users. */
 export const authRulesVersion = 3;
+
+/** The first rules that know alarms, and what members are called. */
+export const clusterRulesVersion = 4;
 
 const rulesVersionTag = 0x08;
 const commandTag = 0x12;

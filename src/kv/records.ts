@@ -1,13 +1,13 @@
 /**
- * The small records of the state, by kind and name: one for each user, each role and the secret of the
- * tokens, from the log index of the entry that wrote it on. While a snapshot is open, a row that it sees and that is replaced or
+ * The small records of the state, by kind and name: one for each user, each role, each alarm, each member
+ * that has a name, and the secret of the tokens, from the log index of the entry that wrote it on. While a snapshot is open, a row that it sees and that is replaced or
  * deleted stays with the index at which it went (`gone`); afterwards such rows go in bounded steps.
  */
 import type { Row, SqlValue } from './sql.ts';
 import { perSet, type SetSql } from './table-sets.ts';
 
 /** Never used again for another one: rows of it may be on disks. */
-export const kinds = { secret: 0, user: 1, role: 2 } as const;
+export const kinds = { secret: 0, user: 1, role: 2, alarm: 3, member: 4 } as const;
 export type Kind = (typeof kinds)[keyof typeof kinds];
 
 export interface StateRecord {
