@@ -31,6 +31,7 @@ import type { MemberStatus, RecoverRequest } from '../api/member.ts';
 import { rootOnly } from '../kv/auth/needs.ts';
 import { StateMachine } from '../kv/state-machine.ts';
 import { shownBy } from './auth/callers.ts';
+import { elsewhere, foundersOf, knownGroup } from './birth.ts';
 import { ClientService } from './client.ts';
 import { fromWireConfiguration, fromWireMember, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
@@ -123,10 +124,11 @@ export class Member {
   /** Place 1, or a leader, asks whether this place was ever born: BirthQuestion, BirthAnswer. */
   onBirth(body: Uint8Array): Uint8Array {
     this.counters.requestsIn.birth += 1;
-    const { groupId, leader } = fromBinary(BirthQuestionSchema, body);
+    const { groupId, leader, members } = fromBinary(BirthQuestionSchema, body);
     // A leader that would add this place does not count it as a member.
     if (leader && this.group?.birth.groupId === groupId)
       this.group.askLeader(fromWireMember(leader));
+    if (members) this.remember(groupId, members);
     const { birth, incarnation, tombstone } = this.ensureIdentity();
     const { protocol, rules: rulesVersion } = this.code;
     const answer = create(BirthAnswerSchema, { protocol, rulesVersion, fresh: incarnation });
@@ -225,6 +227,22 @@ export class Member {
     return this.identity;
   }
 
+  /**
+   * A place that belongs to no group keeps where the tenant's group lives: as long as one founding place
+   * knows of it, nobody founds another.
+   */
+  private remember(groupId: string, members: Configuration): void {
+    const identity = this.ensureIdentity();
+    const known = identity.tombstone?.kind ?? Tombstone_Kind.ELSEWHERE;
+    if (identity.birth || known !== Tombstone_Kind.ELSEWHERE) return;
+    const tombstone = elsewhere(groupId, members);
+    this.platform.transaction(() =>
+      saveTombstone(this.platform.sql, tombstone, identity.incarnation),
+    );
+    this.counters.commits += 1;
+    this.identity = { ...identity, tombstone };
+  }
+
   private adopt(envelope: Envelope): void {
     const { birth, to, groupId } = envelope;
     const { identity } = this;
@@ -314,27 +332,27 @@ export class Member {
     const identity = this.ensureIdentity();
     const others = foundingPlaces.filter((place) => place !== this.platform.place);
     const answers = await Promise.all(others.map((place) => this.askPlace(place)));
-    const members = [{ place: this.platform.place, incarnation: identity.incarnation }];
-    let rulesVersion = this.code.rules;
-    for (const [at, answer] of answers.entries()) {
-      const place = others[at] ?? 0;
-      // A record anywhere means that this place was wiped: the group lives, without it.
-      if (answer?.state.case === 'record')
-        return livingGroup(answer.members ?? answer.state.value.founding);
-      if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);
-      // Silence might hide a record.
-      if (answer?.state.case !== 'incarnation')
-        return redirect({ reason: Redirect_Reason.NO_LEADER });
-      if (place > wanted) continue;
-      members.push({ place, incarnation: answer.state.value });
-      rulesVersion = Math.min(rulesVersion, answer.rulesVersion);
-    }
+    // Anybody who knows of a group means that this place was wiped: the group lives, without it.
+    const known = knownGroup(answers);
+    if (known?.members && known.kind !== Tombstone_Kind.DELETED)
+      this.remember(known.groupId, known.members);
+    if (known) return movedOn(known);
+    const founders = foundersOf(
+      new Map(others.map((place, at) => [place, answers[at] ?? null])),
+      wanted,
+    );
+    if (!founders) return redirect({ reason: Redirect_Reason.NO_LEADER });
     // Checked again in the turn that writes the record: other events came in while we asked.
     if (this.identity?.birth) return null;
-    const founding = { voters: members, outgoing: [], learners: [] };
-    const groupId = this.platform.randomId();
-    const size = members.length;
-    const birth = create(BirthRecordSchema, { groupId, size, founding, rulesVersion });
+    if (this.identity?.tombstone) return movedOn(this.identity.tombstone);
+    const self = { place: this.platform.place, incarnation: identity.incarnation };
+    const voters = [self, ...founders.members];
+    const birth = create(BirthRecordSchema, {
+      groupId: this.platform.randomId(),
+      size: voters.length,
+      founding: { voters, outgoing: [], learners: [] },
+      rulesVersion: Math.min(this.code.rules, founders.rules),
+    });
     const group = this.begin(identity, birth);
     await group.findLeader(0, this.platform.now() + birthTimeoutMs);
     return null;
@@ -356,19 +374,10 @@ function nobody(): Uint8Array {
   return toBinary(EnvelopeSchema, create(EnvelopeSchema));
 }
 
-/** The group that this place belonged to lives elsewhere. */
+/** The group lives elsewhere. */
 function movedOn({ members }: Tombstone): MemberReply {
   const places = [...(members?.voters ?? []), ...(members?.learners ?? [])].map(
     ({ place }) => place,
   );
   return redirect({ reason: Redirect_Reason.NOT_BORN, places });
-}
-
-/** This place lost its storage: its group lives elsewhere, and has to add it again. */
-function livingGroup(members: Configuration | undefined): MemberReply {
-  return redirect({ reason: Redirect_Reason.NOT_BORN, places: placesIn(members) });
-}
-
-function placesIn(members: Configuration | undefined): number[] {
-  return [...(members?.voters ?? []), ...(members?.learners ?? [])].map(({ place }) => place);
 }

@@ -7,17 +7,25 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { ChangeMembership } from '../api/gen/member_pb.js';
-import { BirthAnswerSchema, BirthQuestionSchema, Tombstone_Kind } from '../api/gen/peer_pb.js';
+import {
+  type BirthAnswer,
+  BirthAnswerSchema,
+  BirthQuestionSchema,
+  Tombstone_Kind,
+} from '../api/gen/peer_pb.js';
+import { foundingPlaces } from '../api/limits.ts';
 import { allMembers, type Configuration, sameMembers } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
 import type { MembershipRefusal, Target } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
-import { toWireMember } from './codec.ts';
+import { toWireConfiguration, toWireMember } from './codec.ts';
 import type { GroupMember } from './group-member.ts';
 import { memberId, placeOf } from './identity.ts';
 import type { Platform } from './platform.ts';
 
 const askTimeoutMs = 2_000;
+/** Of the founding places, before the membership changes: any one of them may lose its storage. */
+const knowingPlacesMin = 2;
 /** A place that has yet to learn that it was removed, or a learner that lacks the log. */
 const askAttempts = 8;
 const askAgainMs = 250;
@@ -66,6 +74,7 @@ export class Membership {
     const learners = await this.resolve(wanted.learners);
     if (!voters || !learners) return 'MemberUnreachable';
     const target = { voters, learners };
+    if (!(await this.makeKnown(target))) return 'MemberUnreachable';
     if (!wanted.stepwise) return this.changeTo(target, permitted, deadline);
     const present = group.core.configuration;
     const fresh = voters.filter((id) => !allMembers(present).includes(id));
@@ -158,6 +167,26 @@ export class Membership {
     return core.leader === to ? 'done' : 'Timeout';
   }
 
+  /**
+   * Tells the founding places where the group lives, and will live. A group may leave them all, and whoever
+   * founded one has no other way to know of it (docs/decisions/birth.md). False: too few of them know.
+   */
+  private async makeKnown({ voters, learners }: Target): Promise<boolean> {
+    const { core, birth, self } = this.group;
+    const present = core.configuration;
+    const members = toWireConfiguration({
+      voters: [...new Set([...present.voters, ...voters])],
+      outgoing: [],
+      learners: [...new Set([...present.learners, ...learners])],
+    });
+    const question = create(BirthQuestionSchema, { groupId: birth.groupId, members });
+    const body = toBinary(BirthQuestionSchema, question);
+    const others = foundingPlaces.filter((place) => place !== placeOf(self));
+    const answers = await Promise.all(others.map((place) => this.call(place, body)));
+    const known = answers.filter((answer) => answer && isKnowing(answer)).length;
+    return known + foundingPlaces.length - others.length >= knowingPlacesMin;
+  }
+
   private async resolve(places: readonly number[]): Promise<MemberId[] | null> {
     const ids = await Promise.all(places.map((place) => this.resolveOne(place)));
     const known = ids.filter((id) => id !== null);
@@ -183,19 +212,31 @@ export class Membership {
 
   /** The fresh incarnation; 'former': a member of this group, as far as it knows. */
   private async askPlace(place: number, body: Uint8Array): Promise<string> {
+    const answer = await this.call(place, body);
+    if (!answer) return 'other';
+    const { state, fresh } = answer;
+    if (state.case === 'record')
+      return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';
+    const isDeleted = state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED;
+    return isDeleted || fresh === '' ? 'other' : fresh;
+  }
+
+  private async call(place: number, body: Uint8Array): Promise<BirthAnswer | null> {
     try {
-      const answer = await this.platform.call(place, 'birth', body, askTimeoutMs);
-      const { state, fresh } = fromBinary(BirthAnswerSchema, answer);
-      if (state.case === 'record')
-        return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';
-      const isDeleted = state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED;
-      return isDeleted || fresh === '' ? 'other' : fresh;
+      return fromBinary(
+        BirthAnswerSchema,
+        await this.platform.call(place, 'birth', body, askTimeoutMs),
+      );
     } catch {
-      return 'other';
+      return null;
     }
   }
 }
 
 function isTarget({ voters, learners }: Configuration, wanted: Target): boolean {
   return sameMembers(voters, wanted.voters) && sameMembers(learners, wanted.learners);
+}
+
+function isKnowing({ state }: BirthAnswer): boolean {
+  return state.case === 'record' || state.case === 'tombstone';
 }

@@ -1,6 +1,9 @@
 /** A group is born once, and a place belongs to it only by the incarnation it gave out. */
+
+import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
+import { BirthQuestionSchema } from '../../src/api/gen/peer_pb.js';
 import { thisCode } from '../../src/node-do/platform.ts';
 import { Cluster } from './cluster.ts';
 import { get, getOp, grantOp, put, putOp } from './support.ts';
@@ -71,6 +74,18 @@ describe('birth', () => {
     expect(await put(cluster, 1, 'a', '2')).toBe(2);
     await cluster.world.pass(1_000);
     for (const place of [1, 2, 3]) expect(cluster.status(place).revision).toBe(2);
+  });
+
+  it('a place that is told of a group while it asks the others founds none', async () => {
+    const cluster = new Cluster({ size: 1 });
+    const asked = cluster.ask(1, putOp('a', '1'));
+    await cluster.world.pass(1);
+    const members = { voters: [{ place: 6, incarnation: 'b6' }], outgoing: [], learners: [] };
+    const question = create(BirthQuestionSchema, { groupId: 'a0a0', members });
+    cluster.life(1).member.onBirth(toBinary(BirthQuestionSchema, question));
+    const { outcome } = await cluster.world.settle(asked);
+    expect(outcome.value).toMatchObject({ reason: Redirect_Reason.NOT_BORN, places: [6] });
+    expect(cluster.status(1).born).toBe(false);
   });
 
   it('a silent founding place forbids birth, whatever the size', async () => {

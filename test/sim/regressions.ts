@@ -43,4 +43,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 79136677,
     found: 'what a superseded leader committed alone stood for the history of a lock (oracle)',
   },
+  {
+    seed: 79136777,
+    found:
+      'the one founding place that knew of a group that had moved was wiped, and founded another',
+  },
 ];

@@ -121,6 +121,36 @@ describe('rule 2: one birth, whatever the size', () => {
     expect(await refused(cluster, 3)).toMatchObject({ places: [6, 7, 8] });
   });
 
+  it.each([[[1]], [[1, 2, 3, 4]]])(
+    'nor where the group was born with one member and has left, and places %j are wiped',
+    async (wiped) => {
+      const cluster = await born({ size: 1 });
+      await reshape(cluster, [6, 7, 8]);
+      await cluster.world.pass(60_000);
+      for (const place of wiped) cluster.wipe(place);
+      expect(await refused(cluster, 1)).toMatchObject({
+        places: expect.arrayContaining([6, 7, 8]),
+      });
+      // It keeps what it was told, also if nobody else knows any more.
+      for (const place of [2, 3, 4, 5]) cluster.wipe(place);
+      expect(await refused(cluster, 1)).toMatchObject({
+        places: expect.arrayContaining([6, 7, 8]),
+      });
+      expect(await get(cluster, 6, 'a', { suspectTerm: 1n })).toBe('1');
+    },
+  );
+
+  it('and the membership does not change while only one founding place can know of the group', async () => {
+    const cluster = await born({ size: 1 });
+    cluster.drop = ({ to, path }) => path === 'birth' && to <= 5;
+    expect(await change(cluster, [1], [6])).toMatchObject({
+      case: 'failure',
+      value: { error: 'MemberUnreachable' },
+    });
+    cluster.drop = ({ to, path }) => path === 'birth' && to <= 4;
+    expect(await change(cluster, [1], [6])).toMatchObject({ case: 'response' });
+  });
+
   it('nor where it was adopted while it asked', async () => {
     const cluster = new Cluster();
     const asked = cluster.ask(1, putOp('a', '1'));

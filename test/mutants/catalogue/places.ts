@@ -6,6 +6,39 @@ import { inFile, type Mutant } from '../mutant.ts';
 const sim = (...names: string[]) => names.map((name) => `test/sim/${name}.test.ts`);
 
 export const placeMutants: readonly Mutant[] = [
+  ...inFile('src/node-do/birth.ts', [
+    {
+      name: 'silence-is-fresh',
+      standsFor: 'a silent place does not forbid birth',
+      rule: 2,
+      find: "if (answer?.state.case !== 'incarnation') return null;",
+      replace: "if (answer?.state.case !== 'incarnation' && HIT) continue;",
+    },
+    {
+      name: 'tombstone-is-fresh',
+      standsFor: 'a tombstone does not forbid birth',
+      rule: 2,
+      find: "if (answer?.state.case === 'tombstone') return answer.state.value;",
+      replace:
+        "if (answer?.state.case === 'tombstone' && HIT) answer.state = { case: 'incarnation', value: answer.fresh };",
+    },
+    {
+      name: 'record-is-fresh',
+      standsFor: 'a record of birth does not forbid birth',
+      rule: 2,
+      find: "if (answer?.state.case !== 'record') continue;",
+      replace:
+        "if (answer?.state.case === 'record' && HIT) answer.state = { case: 'incarnation', value: answer.fresh };\n    if (answer?.state.case !== 'record') continue;",
+    },
+    {
+      name: 'birth-above-a-founder',
+      standsFor: 'a new group writes rules that one of its founding members cannot apply',
+      find: 'rules = Math.min(rules, answer.rulesVersion);',
+      replace: 'if (!HIT) rules = Math.min(rules, answer.rulesVersion);',
+      hint: ['test/sim/birth.test.ts'],
+    },
+  ]),
+
   ...inFile('src/node-do/member.ts', [
     {
       name: 'asks-its-size-only',
@@ -16,33 +49,27 @@ export const placeMutants: readonly Mutant[] = [
         'const others = foundingPlaces.filter((place) => HIT && place > 1 && place <= size);',
     },
     {
-      name: 'silence-is-fresh',
-      standsFor: 'a silent place does not forbid birth',
-      rule: 2,
-      find: "      if (answer?.state.case !== 'incarnation')\n        return redirect({ reason: Redirect_Reason.NO_LEADER });",
-      replace:
-        "      if (answer?.state.case !== 'incarnation' && HIT) continue;\n      if (answer?.state.case !== 'incarnation') continue;",
-    },
-    {
-      name: 'tombstone-is-fresh',
-      standsFor: 'a tombstone does not forbid birth',
-      rule: 2,
-      find: "if (answer?.state.case === 'tombstone') return movedOn(answer.state.value);",
-      replace: "if (answer?.state.case === 'tombstone' && HIT) continue;",
-    },
-    {
-      name: 'record-is-fresh',
-      standsFor: 'a record of birth does not forbid birth',
-      rule: 2,
-      find: 'return livingGroup(answer.members ?? answer.state.value.founding);',
-      replace: 'if (HIT) continue;',
-    },
-    {
       name: 'birth-unchecked',
       standsFor: 'the check is not repeated in the turn that writes the record',
       rule: 2,
-      find: 'if (this.identity?.birth) return null;',
+      find: 'if (this.identity?.birth) return null;\n    if (this.identity?.tombstone)',
+      replace: 'HIT;\n    if (this.identity?.tombstone)',
+    },
+    {
+      name: 'told-while-it-asked',
+      standsFor: 'a place that is told of a group while it asks the others founds one',
+      rule: 2,
+      find: 'if (this.identity?.birth) return null;\n    if (this.identity?.tombstone) return movedOn(this.identity.tombstone);',
+      replace: 'if (this.identity?.birth && HIT) return null;',
+      hint: sim('birth'),
+    },
+    {
+      name: 'forgets-where-the-group-lives',
+      standsFor: 'a place that belongs to no group does not keep where the group lives',
+      rule: 2,
+      find: 'if (members) this.remember(groupId, members);',
       replace: 'HIT;',
+      hint: sim('birth'),
     },
     {
       name: 'same-incarnation-again',
@@ -137,6 +164,14 @@ export const placeMutants: readonly Mutant[] = [
       hint: sim('membership'),
     },
     {
+      name: 'known-to-too-few',
+      standsFor: 'the membership changes though a single founding place knows of the group',
+      rule: 2,
+      find: "if (!(await this.makeKnown(target))) return 'MemberUnreachable';",
+      replace: 'await this.makeKnown(target); HIT;',
+      hint: sim('birth'),
+    },
+    {
       name: 'other-groups-member-added',
       standsFor: 'a place of another group is added',
       find: "return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';",
@@ -157,16 +192,6 @@ export const placeMutants: readonly Mutant[] = [
       rule: 3,
       find: "return isDeleted || fresh === '' ? 'other' : fresh;",
       replace: "return !HIT || fresh === '' ? 'other' : fresh;",
-    },
-  ]),
-
-  ...inFile('src/node-do/member.ts', [
-    {
-      name: 'birth-above-a-founder',
-      standsFor: 'a new group writes rules that one of its founding members cannot apply',
-      find: 'rulesVersion = Math.min(rulesVersion, answer.rulesVersion);',
-      replace: 'if (!HIT) rulesVersion = Math.min(rulesVersion, answer.rulesVersion);',
-      hint: ['test/sim/birth.test.ts'],
     },
   ]),
 

@@ -25,6 +25,8 @@ const calm: Weather = {
 
 export class Faults {
   private readonly simulation: Simulation;
+  /** Founding places that knew of the group and have lost their storage. */
+  private knowledgeLost = 0;
   private backup: {
     readonly place: number;
     readonly copy: Backup;
@@ -213,12 +215,17 @@ export class Faults {
   }
 
   /**
-   * Of the founding places only this one knows of the group, which has moved elsewhere. Without it the next
-   * request founds a second one: an open hole (docs/decisions/birth.md).
+   * Two founding places know of the group before it leaves any, so one of them may lose its storage between two
+   * changes of the membership (docs/decisions/birth.md). If others have lost theirs too, it is not promised.
    */
   private isLastToKnow(number: number): boolean {
     const knows = (place: number) => this.simulation.place(place).disk.knowsGroup;
-    return knows(number) && !foundingPlaces.some((place) => place !== number && knows(place));
+    const isFounding = foundingPlaces.some((place) => place === number);
+    if (!isFounding || !knows(number)) return false;
+    const isLast = !foundingPlaces.some((place) => place !== number && knows(place));
+    if (isLast && this.knowledgeLost > 0) return true;
+    this.knowledgeLost += 1;
+    return false;
   }
 
   private deploy({ code, spreadMs, places, downMs }: Blow & { readonly do: 'deploy' }): boolean {
