@@ -12,7 +12,8 @@ export const placeMutants: readonly Mutant[] = [
       standsFor: 'a silent place does not forbid birth',
       rule: 2,
       find: "if (answer?.state.case !== 'incarnation') return null;",
-      replace: "if (answer?.state.case !== 'incarnation' && HIT) continue;",
+      replace:
+        "if (answer?.state.case !== 'incarnation' && HIT) continue;\n    if (answer?.state.case !== 'incarnation') return null;",
     },
     {
       name: 'tombstone-is-fresh',
@@ -58,7 +59,6 @@ export const placeMutants: readonly Mutant[] = [
     {
       name: 'told-while-it-asked',
       standsFor: 'a place that is told of a group while it asks the others founds one',
-      rule: 2,
       find: 'if (this.identity?.birth) return null;\n    if (this.identity?.tombstone) return movedOn(this.identity.tombstone);',
       replace: 'if (this.identity?.birth && HIT) return null;',
       hint: sim('birth'),
