@@ -60,7 +60,7 @@ export const placeMutants: readonly Mutant[] = [
       name: 'told-while-it-asked',
       standsFor: 'a place that is told of a group while it asks the others founds one',
       find: 'if (this.identity?.birth) return null;\n    if (this.identity?.tombstone) return movedOn(this.identity.tombstone);',
-      replace: 'if (this.identity?.birth && HIT) return null;',
+      replace: 'if (this.identity?.birth) return null;\n    HIT;',
       hint: sim('birth'),
     },
     {
