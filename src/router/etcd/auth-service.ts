@@ -2,14 +2,7 @@
  * The RPCs of etcd's auth service that have a password in them: it is hashed or compared here, and goes
  * no further.
  */
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageShape,
-  toJsonString,
-} from '@bufbuild/protobuf';
-import { GrpcCode } from '../../api/errors.ts';
+import { create, type DescMessage, fromBinary } from '@bufbuild/protobuf';
 import { AuthBeginSchema, AuthBegunSchema, AuthIssueSchema } from '../../api/gen/member_pb.js';
 import {
   AuthenticateRequestSchema,
@@ -22,18 +15,15 @@ import {
 import { hashPassword, isPassword } from '../auth/passwords.ts';
 import { type Answer, askGroup } from '../members/ask.ts';
 import { planChange } from './auth-methods.ts';
-import { gatewayError, namedError } from './errors.ts';
-import { gatewaySuccessHeaders } from './headers.ts';
-import { readMessage } from './json-message.ts';
-import { BadJson } from './json-text.ts';
+import { namedError } from './errors.ts';
 import type { Plan } from './methods.ts';
-import type { GatewayCall } from './request.ts';
+import { type GatewayCall, passOn, readOr } from './request.ts';
 
 /** Nobody types in more, and each byte of it is hashed. */
 const passwordLengthMax = 4_096;
 
 export async function authenticate(call: GatewayCall): Promise<Response> {
-  const request = read(AuthenticateRequestSchema, call);
+  const request = readOr(AuthenticateRequestSchema, call);
   if (request instanceof Response) return request;
   const { name, password } = request;
   if (password.length > passwordLengthMax) return namedError('AuthFailed');
@@ -45,7 +35,7 @@ export async function authenticate(call: GatewayCall): Promise<Response> {
   if (!(await isPassword(password, kept))) return namedError('AuthFailed');
   const proved = create(AuthIssueSchema, { name, client, version });
   const issued = await ask(call, { kind: 'read', op: { case: 'authIssue', value: proved } });
-  return answered(issued, AuthenticateResponseSchema);
+  return answered(call, issued, AuthenticateResponseSchema);
 }
 
 /**
@@ -60,36 +50,25 @@ function clientOf({ cf, headers }: Request): string {
 
 /** What the client says it has hashed itself is not looked at, as in etcd. */
 export async function addUser(call: GatewayCall): Promise<Response> {
-  const request = read(AuthUserAddRequestSchema, call);
+  const request = readOr(AuthUserAddRequestSchema, call);
   if (request instanceof Response) return request;
   const { name, password, options } = request;
   if (name === '') return namedError('UserEmpty');
   if (password.length > passwordLengthMax) return namedError('RequestTooLarge');
   const hashedPassword = options?.noPassword ? '' : await hashPassword(password);
   const value = { ...request, password: '', hashedPassword };
-  return answered(
-    await ask(call, planChange({ case: 'userAdd', value })),
-    AuthUserAddResponseSchema,
-  );
+  const answer = await ask(call, planChange({ case: 'userAdd', value }));
+  return answered(call, answer, AuthUserAddResponseSchema);
 }
 
 export async function changePassword(call: GatewayCall): Promise<Response> {
-  const request = read(AuthUserChangePasswordRequestSchema, call);
+  const request = readOr(AuthUserChangePasswordRequestSchema, call);
   if (request instanceof Response) return request;
   const { password } = request;
   if (password.length > passwordLengthMax) return namedError('RequestTooLarge');
   const value = { ...request, password: '', hashedPassword: await hashPassword(password) };
   const answer = await ask(call, planChange({ case: 'userChangePassword', value }));
-  return answered(answer, AuthUserChangePasswordResponseSchema);
-}
-
-function read<D extends DescMessage>(desc: D, { text }: GatewayCall): MessageShape<D> | Response {
-  try {
-    return readMessage(desc, text);
-  } catch (error) {
-    if (!(error instanceof BadJson)) throw error;
-    return gatewayError(GrpcCode.InvalidArgument, error.message);
-  }
+  return answered(call, answer, AuthUserChangePasswordResponseSchema);
 }
 
 async function ask(
@@ -103,9 +82,6 @@ async function ask(
   return askGroup({ env, tenant, credentials, deadline, kind: plan.kind, op: plan.op });
 }
 
-function answered(answer: Answer, response: DescMessage): Response {
-  if (!answer.ok) return namedError(answer.error);
-  const message = fromBinary(response, answer.response);
-  const json = toJsonString(response, message, { useProtoFieldName: true });
-  return new Response(json, { headers: gatewaySuccessHeaders });
+function answered(call: GatewayCall, answer: Answer, response: DescMessage): Response {
+  return answer.ok ? passOn(call, response, answer.response) : namedError(answer.error);
 }

@@ -18,15 +18,14 @@ import { type Prefix, prefixOf } from '../locks/keys.ts';
 import { observe as leaderships } from '../locks/observe.ts';
 import { acquire, holderOf, leave, type Place, replaceValue } from '../locks/queue.ts';
 import { withSession } from '../locks/session.ts';
-import { streamError } from './errors.ts';
-import { gatewaySuccessHeaders } from './headers.ts';
-import { answer, jsonOf, ServiceError, service } from './lock-service.ts';
+import { ServiceError, service } from './lock-service.ts';
+import { answer, type GatewayCall } from './request.ts';
 
 const notLeader = 'election: not leader';
 
 export const campaign = service(
   CampaignRequestSchema,
-  async (caller, { name, lease: brought, value }) => {
+  async (caller, { name, lease: brought, value }, call) => {
     const { key, createRevision, lease, entered } = await withSession(caller, brought, (own) =>
       acquire(caller, { prefix: prefixOf(name), lease: own, value }, (place, kv) =>
         putRight(caller, place, kv, value),
@@ -34,7 +33,7 @@ export const campaign = service(
     );
     const leader = { name, key, rev: createRevision, lease };
     // Of when it came to the election, however long it waited, as etcd has it.
-    return answer(CampaignResponseSchema, { header: entered, leader });
+    return answer(call, CampaignResponseSchema, { header: entered, leader });
   },
 );
 
@@ -49,20 +48,20 @@ async function putRight(
   if ((await replaceValue(caller, place, value)) === null) throw new ServiceError(notLeader);
 }
 
-export const proclaim = service(ProclaimRequestSchema, async (caller, { leader, value }) => {
+export const proclaim = service(ProclaimRequestSchema, async (caller, { leader, value }, call) => {
   const { key, rev, lease: brought } = given(leader);
   const header = await withSession(caller, brought, async (lease) => {
     const done = await replaceValue(caller, { key, createRevision: rev, lease }, value);
     if (done === null) throw new ServiceError(notLeader);
     return done;
   });
-  return answer(ProclaimResponseSchema, { header });
+  return answer(call, ProclaimResponseSchema, { header });
 });
 
-export const resign = service(ResignRequestSchema, async (caller, { leader }) => {
+export const resign = service(ResignRequestSchema, async (caller, { leader }, call) => {
   const { key, rev } = given(leader);
   const { header } = await leave(caller, { key, createRevision: rev });
-  return answer(ResignResponseSchema, { header });
+  return answer(call, ResignResponseSchema, { header });
 });
 
 function given(leader: LeaderKey | undefined): LeaderKey {
@@ -70,40 +69,40 @@ function given(leader: LeaderKey | undefined): LeaderKey {
   return leader;
 }
 
-export const leader = service(LeaderRequestSchema, async (caller, { name }) => {
+export const leader = service(LeaderRequestSchema, async (caller, { name }, call) => {
   const { kv, header } = await holderOf(caller, prefixOf(name));
   if (kv === null) throw new ServiceError('election: no leader');
-  return answer(LeaderResponseSchema, { header, kv });
+  return answer(call, LeaderResponseSchema, { header, kv });
 });
 
 /** Begins with the first leader, as a stream of etcd's gateway does with its first message. */
 export const observe = service(
   LeaderRequestSchema,
-  (caller, { name }, { request }) =>
+  (caller, { name }, call) =>
     new Promise((begin, refuse) => {
-      tell(caller, prefixOf(name), request, begin).catch(refuse);
+      tell(caller, prefixOf(name), call, begin).catch(refuse);
     }),
 );
 
 function tell(
   caller: Caller,
   prefix: Prefix,
-  request: Request,
+  { request, sent: { form } }: GatewayCall,
   begin: (response: Response) => void,
 ): Promise<void> {
   return waiting(caller, async (session, over) => {
-    const lines = streamLines(request, gatewaySuccessHeaders, () => session.close());
+    const lines = streamLines(request, form.headers, () => session.close());
     let hasBegun = false;
     try {
       for await (const told of leaderships(caller, prefix, session)) {
         if (!hasBegun) begin(lines.response);
         hasBegun = true;
-        if (!(await lines.write(`{"result":${jsonOf(LeaderResponseSchema, told)}}\n`))) return;
+        if (!(await lines.write(form.part(LeaderResponseSchema, told)))) return;
       }
       throw over();
     } catch (error) {
       if (!hasBegun) throw error;
-      await lines.write(streamError(nameOf(error)));
+      await lines.write(form.lastPart(nameOf(error)));
     } finally {
       lines.close();
     }

@@ -1,8 +1,7 @@
 /**
- * /v3: etcd's gRPC gateway. JSON in, protobuf to the group, JSON out; bodies, codes, texts and
+ * /v3: etcd's gRPC gateway. JSON in (or protobuf, form.ts), protobuf to the group, JSON out; bodies, codes, texts and
  * headers as recorded from etcd 3.5.30.
  */
-import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
@@ -15,12 +14,11 @@ import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
-import { gatewaySuccessHeaders } from './headers.ts';
 import { BadJson } from './json-text.ts';
 import { keepAlive } from './lease-keep-alive.ts';
 import { lock, unlock } from './lock.ts';
 import { type Method, methods, type Plan } from './methods.ts';
-import { deadlineOf, type GatewayCall, readText } from './request.ts';
+import { deadlineOf, type GatewayCall, passOn, readSent } from './request.ts';
 import { serveWatch } from './watch.ts';
 
 /** Calls that are more than one question to the group. */
@@ -56,22 +54,20 @@ export async function serveGateway(
   if (request.method !== 'POST') return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');
   const deadline = deadlineOf(request);
   if (deadline instanceof Response) return deadline;
-  const text = await readText(request, deadline);
-  if (text instanceof Response) return text;
+  const sent = await readSent(request, deadline);
+  if (sent instanceof Response) return sent;
   const credentials = credentialsOf(request, env);
-  const asked = { request, env, tenant, credentials, text, deadline, keepGoing };
+  const asked = { request, env, tenant, credentials, sent, deadline, keepGoing };
   return service === undefined ? call(method as Method, asked) : service(asked);
 }
 
-async function call(
-  method: Method,
-  { request, env, tenant, credentials, text, deadline }: GatewayCall,
-): Promise<Response> {
+async function call(method: Method, asking: GatewayCall): Promise<Response> {
+  const { request, env, tenant, credentials, sent, deadline } = asking;
   const via = viaOf(request);
   if (via instanceof Response) return via;
   let plan: Plan;
   try {
-    plan = method.plan(text);
+    plan = method.plan(sent);
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);
@@ -84,8 +80,7 @@ async function call(
   const mayFollow = via !== null && (op.case === 'range' || op.case === 'readTxn');
   const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
   if (!answer.ok) return namedError(answer.error);
-  const json = responseJson(method, answer.response);
-  const response = new Response(json, { headers: gatewaySuccessHeaders });
+  const response = passOn(asking, method.response, answer.response);
   if (via !== null && answer.servedBy)
     response.headers.set('kv-served-by', nameOf(answer.servedBy));
   return response;
@@ -100,10 +95,4 @@ function viaOf(request: Request): Via | null | Response {
   if (text === null) return null;
   const refusal = `KV-Via must be one of ${vias.join(', ')}`;
   return vias.find((one) => one === text) ?? gatewayError(GrpcCode.InvalidArgument, refusal);
-}
-
-/** The encoded response as the gateway's JSON: proto names, zero values left out. */
-export function responseJson(method: Method, response: Uint8Array): string {
-  const message = fromBinary(method.response, response);
-  return JSON.stringify(toJson(method.response, message, { useProtoFieldName: true }));
 }

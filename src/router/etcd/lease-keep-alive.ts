@@ -1,9 +1,9 @@
 /**
  * /v3/lease/keepalive: a stream in both directions in gRPC; here any number of requests in the body, and
- * a line, one chunk each, for every one of them. The answer ends when all are answered, so that clients
+ * an answer, one chunk each, for every one of them. The answer ends when all are answered, so that clients
  * which read it to its end (Patroni, etcd3gw) get what they wait for.
  */
-import { create, fromBinary, toJsonString } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
 import { LeaseKeepAliveRepliesSchema, LeaseKeepAliveSchema } from '../../api/gen/member_pb.js';
 import {
@@ -14,8 +14,7 @@ import {
 import { isOver, startDeadline } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
 import { askGroup } from '../members/ask.ts';
-import { namedError, streamError, streamRefusal } from './errors.ts';
-import { gatewaySuccessHeaders } from './headers.ts';
+import { namedError, streamRefusal } from './errors.ts';
 import type { GatewayCall } from './request.ts';
 import { readStream } from './stream-body.ts';
 
@@ -23,21 +22,23 @@ import { readStream } from './stream-body.ts';
 const idsPerAsk = 256;
 
 export async function keepAlive(call: GatewayCall): Promise<Response> {
-  const requests = readStream(LeaseKeepAliveRequestSchema, call.text);
+  const requests = readStream(LeaseKeepAliveRequestSchema, call.sent);
   if (requests instanceof Response) return requests;
+  const { form } = call.sent;
   const ids = requests.map(({ ID }) => ID);
-  if (ids.length === 0) return new Response('', { headers: gatewaySuccessHeaders });
+  if (ids.length === 0) return new Response('', { headers: form.headers });
   if (isOver(call.deadline)) return namedError('DeadlineExceeded');
   const first = await askAll(call, ids.slice(0, idsPerAsk));
   if (first.error !== null && first.responses.length === 0) return streamRefusal(first.error);
-  const lines = streamLines(call.request, gatewaySuccessHeaders, () => {});
+  const lines = streamLines(call.request, form.headers, () => {});
   const answerAll = async () => {
     let answer = first;
     for (let at = 0; at < ids.length; at += idsPerAsk) {
       if (at > 0) answer = await askAll(call, ids.slice(at, at + idsPerAsk));
-      for (const response of answer.responses) if (!(await lines.write(lineOf(response)))) return;
+      for (const response of answer.responses)
+        if (!(await lines.write(form.part(LeaseKeepAliveResponseSchema, response)))) return;
       if (answer.error === null) continue;
-      await lines.write(streamError(answer.error));
+      await lines.write(form.lastPart(answer.error));
       return;
     }
   };
@@ -63,9 +64,4 @@ async function askAll(
   if (!answer.ok) return { responses: [], error: answer.error };
   const { responses, error } = fromBinary(LeaseKeepAliveRepliesSchema, answer.response);
   return { responses, error: isEtcdErrorName(error) ? error : null };
-}
-
-function lineOf(response: LeaseKeepAliveResponse): string {
-  const options = { useProtoFieldName: true };
-  return `{"result":${toJsonString(LeaseKeepAliveResponseSchema, response, options)}}\n`;
 }

@@ -1,13 +1,11 @@
 /** What the services for locks and elections have in common: how they read, wait, and put errors. */
-import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { create, toJsonString } from '@bufbuild/protobuf';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { etcdErrors, GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { parseGrpcTimeout } from '../http/deadline.ts';
 import { type Caller, Unanswered, WaitOver } from '../locks/caller.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
-import { gatewaySuccessHeaders } from './headers.ts';
-import { encodedSize, readMessage } from './json-message.ts';
+import { encodedSize } from './json-message.ts';
 import { BadJson } from './json-text.ts';
 import type { GatewayCall } from './request.ts';
 
@@ -29,8 +27,8 @@ export function service<Q extends DescMessage>(
 ): (call: GatewayCall) => Promise<Response> {
   return async (call) => {
     try {
-      const message = readMessage(request, call.text);
-      const size = encodedSize(request, message, call.text.length);
+      const message = call.sent.message(request);
+      const size = encodedSize(request, message, call.sent.length);
       if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
       const served = serve(callerOf(call), message, call);
       // A key that nobody waits with any more has to go.
@@ -40,14 +38,6 @@ export function service<Q extends DescMessage>(
       return errorResponse(error);
     }
   };
-}
-
-export function answer<D extends DescMessage>(desc: D, init: MessageInitShape<D>): Response {
-  return new Response(jsonOf(desc, init), { headers: gatewaySuccessHeaders });
-}
-
-export function jsonOf<D extends DescMessage>(desc: D, init: MessageInitShape<D>): string {
-  return toJsonString(desc, create(desc, init), { useProtoFieldName: true });
 }
 
 function callerOf({ request, env, tenant, credentials }: GatewayCall): Caller {

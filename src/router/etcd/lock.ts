@@ -12,22 +12,23 @@ import { ask } from '../locks/caller.ts';
 import { prefixOf } from '../locks/keys.ts';
 import { acquire, headerOf } from '../locks/queue.ts';
 import { withSession } from '../locks/session.ts';
-import { answer, service } from './lock-service.ts';
+import { service } from './lock-service.ts';
 import { planWrite } from './methods.ts';
+import { answer } from './request.ts';
 
 const value = new Uint8Array();
 
-export const lock = service(LockRequestSchema, async (caller, { name, lease: brought }) => {
+export const lock = service(LockRequestSchema, async (caller, { name, lease: brought }, call) => {
   const { key, header } = await withSession(caller, brought, (lease) =>
     acquire(caller, { prefix: prefixOf(name), lease, value }),
   );
-  return answer(LockResponseSchema, { header, key });
+  return answer(call, LockResponseSchema, { header, key });
 });
 
 /** As etcd: it deletes the key, whoever has it, and whether it is there or not. */
-export const unlock = service(UnlockRequestSchema, async (caller, { key }) => {
+export const unlock = service(UnlockRequestSchema, async (caller, { key }, call) => {
   const request = create(DeleteRangeRequestSchema, { key });
   const plan = planWrite({ case: 'deleteRange', value: request }, () => checkDelete(request));
   const header = headerOf(await ask(caller, plan, DeleteRangeResponseSchema));
-  return answer(UnlockResponseSchema, { header });
+  return answer(call, UnlockResponseSchema, { header });
 });

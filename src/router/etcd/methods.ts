@@ -38,7 +38,8 @@ import {
 } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
 import type { AskKind, MemberOp } from '../members/call.ts';
-import { encodedSize, readMessage } from './json-message.ts';
+import type { Sent } from './form.ts';
+import { encodedSize } from './json-message.ts';
 import { randomLeaseId } from './lease-id.ts';
 
 /** Marks a write that is to take effect once (src/kv/once.ts): hashes of 16 bytes. */
@@ -61,7 +62,7 @@ export type Plan =
 
 export interface Method {
   /** Throws BadJson. */
-  readonly plan: (text: string) => Plan;
+  readonly plan: (sent: Sent) => Plan;
   readonly response: DescMessage;
 }
 
@@ -123,24 +124,24 @@ export function planTimeToLive(value: LeaseTimeToLiveRequest): Plan {
   return { kind: 'read', op: { case: 'leaseTimeToLive', value } };
 }
 
-/** `textLength` bounds the encoded size; without it the message is not measured. */
-export function planRange(value: RangeRequest, textLength = 0): Plan {
+/** `sentLength` bounds the encoded size; without it the message is not measured. */
+export function planRange(value: RangeRequest, sentLength = 0): Plan {
   return planRead(
     { case: 'range', value },
     value.serializable,
     () => checkRange(value),
-    () => encodedSize(RangeRequestSchema, value, textLength),
+    () => encodedSize(RangeRequestSchema, value, sentLength),
   );
 }
 
-export function planTxn(value: TxnRequest, textLength = 0): Plan {
+export function planTxn(value: TxnRequest, sentLength = 0): Plan {
   const check = () => checkTxn(value);
   if (!isReadOnlyTxn(value)) return planWrite({ case: 'txn', value }, check);
   // etcd also calls a transaction without any operation serializable. It may carry compares,
   // though, and their answer would be stale without anybody having asked for that.
   const empty = value.success.length === 0 && value.failure.length === 0;
   return planRead({ case: 'readTxn', value }, !empty && isSerializableTxn(value), check, () =>
-    encodedSize(TxnRequestSchema, value, textLength),
+    encodedSize(TxnRequestSchema, value, sentLength),
   );
 }
 
@@ -182,9 +183,9 @@ function planRead(
 export function method<Q extends DescMessage>(
   request: Q,
   response: DescMessage,
-  plan: (message: MessageShape<Q>, textLength: number) => Plan,
+  plan: (message: MessageShape<Q>, sentLength: number) => Plan,
 ): Method {
-  return { plan: (text) => plan(readMessage(request, text), text.length), response };
+  return { plan: (sent) => plan(sent.message(request), sent.length), response };
 }
 
 /** Size of the request inside an encoded Command: without the field's tag and length. */

@@ -1,4 +1,5 @@
-/** What every call of etcd's gateway begins with: its deadline, and its body as text. */
+/** What every call of etcd's gateway begins with: its deadline, and what was sent. */
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes, maxRequestTimeoutMs } from '../../api/limits.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -6,7 +7,8 @@ import type { KeepGoing, RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
-import { BadJson, decodeText } from './json-text.ts';
+import { type Sent, sentAs } from './form.ts';
+import { BadJson } from './json-text.ts';
 
 /** One call, its body read. */
 export interface GatewayCall {
@@ -14,7 +16,7 @@ export interface GatewayCall {
   readonly env: RouterEnv;
   readonly tenant: string;
   readonly credentials: Credentials;
-  readonly text: string;
+  readonly sent: Sent;
   readonly deadline: Deadline;
   readonly keepGoing: KeepGoing;
 }
@@ -31,8 +33,12 @@ export function deadlineOf(request: Request): Deadline | Response {
   return gatewayError(GrpcCode.InvalidArgument, `invalid grpc-timeout: ${header}`);
 }
 
-/** A Response says why there is no text. */
-export async function readText(request: Request, deadline: Deadline): Promise<string | Response> {
+/** A Response says why there is nothing; `refuse`: of what is no text. */
+export async function readSent(
+  request: Request,
+  deadline: Deadline,
+  refuse: (message: string) => Response = badMessage,
+): Promise<Sent | Response> {
   const atMs = Math.min(deadline.atMs, Date.now() + maxRequestTimeoutMs);
   const body = await readBody(request, bodyBytesMax, { ...deadline, atMs });
   switch (body.kind) {
@@ -48,9 +54,44 @@ export async function readText(request: Request, deadline: Deadline): Promise<st
       return body satisfies never;
   }
   try {
-    return decodeText(body.bytes);
+    return sentAs(request, body.bytes);
+  } catch (error) {
+    if (!(error instanceof BadJson)) throw error;
+    return refuse(error.message);
+  }
+}
+
+function badMessage(message: string): Response {
+  return gatewayError(GrpcCode.InvalidArgument, message);
+}
+
+/** The message that was sent, or the refusal of what is none. */
+export function readOr<D extends DescMessage>(
+  desc: D,
+  { sent }: GatewayCall,
+): MessageShape<D> | Response {
+  try {
+    return sent.message(desc);
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);
   }
+}
+
+/** The answer to a call: a message, in the form that the client writes. */
+export function answer<D extends DescMessage>(
+  { sent: { form } }: GatewayCall,
+  desc: D,
+  init: MessageInitShape<D>,
+): Response {
+  return new Response(form.encode(desc, init), { headers: form.headers });
+}
+
+/** The same of a message that is encoded already. */
+export function passOn(
+  { sent: { form } }: GatewayCall,
+  desc: DescMessage,
+  message: Uint8Array,
+): Response {
+  return new Response(form.reencode(desc, message), { headers: form.headers });
 }

@@ -1,5 +1,5 @@
 /**
- * The requests of a stream that came in one body, one JSON value after another. As etcd's gateway reads them:
+ * The requests of a stream that came in one body, one after another. As etcd's gateway reads them:
  * what follows a value that is no request is not looked at, and if that is the first, the call is refused.
  *
  * They are bounded, which etcd's are not: a body of megabytes has room for millions of `{}`, and whoever
@@ -9,8 +9,9 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { badStream, gatewayError, messageTooLarge } from './errors.ts';
-import { encodedSize, readMessage } from './json-message.ts';
-import { BadJson, values } from './json-text.ts';
+import type { Sent } from './form.ts';
+import { encodedSize } from './json-message.ts';
+import { BadJson } from './json-text.ts';
 
 /** As many watches as one stream may have, and a request more for each. */
 export const streamRequestsMax = 20_000;
@@ -18,30 +19,30 @@ export const streamRequestsMax = 20_000;
 /** A Response is the refusal. */
 export function readStream<D extends DescMessage>(
   desc: D,
-  text: string,
+  sent: Sent,
 ): MessageShape<D>[] | Response {
   const requests: MessageShape<D>[] = [];
-  for (const value of values(text)) {
+  for (const one of sent.messages()) {
     if (requests.length === streamRequestsMax)
       return gatewayError(
         GrpcCode.ResourceExhausted,
         `quorate: more than ${streamRequestsMax} requests in one body`,
       );
-    const request = read(desc, value);
+    const request = read(desc, one);
     if (request instanceof BadJson) {
       if (requests.length === 0) return badStream(request.message);
       break;
     }
-    const size = encodedSize(desc, request, value.length);
+    const size = encodedSize(desc, request, one.length);
     if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
     requests.push(request);
   }
   return requests;
 }
 
-function read<D extends DescMessage>(desc: D, text: string): MessageShape<D> | BadJson {
+function read<D extends DescMessage>(desc: D, sent: Sent): MessageShape<D> | BadJson {
   try {
-    return readMessage(desc, text);
+    return sent.message(desc);
   } catch (error) {
     if (error instanceof BadJson) return error;
     throw error;

@@ -2,7 +2,7 @@
  * One stream of etcd's Watch: requests in, responses out, in etcd's words and order (recorded: exchanges
  * `watch-*`). What it watches is a WatchSession's; the ids that the client sees are given out here.
  */
-import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { type EtcdErrorName, etcdErrors, nameOfCode } from '../../api/errors.ts';
 import type { Event } from '../../api/gen/mvcc_pb.js';
 import {
@@ -28,6 +28,9 @@ interface StreamWatch {
   /** Since the last tick of the clock for progress: then it needs no telling. */
   hasHeard: boolean;
 }
+
+/** etcd's: how often a watch with `progress_notify` hears of itself. */
+export const notifyEveryMs = 600_000;
 
 const { NOPUT, NODELETE } = WatchCreateRequest_FilterType;
 const noWatch = -1n;
@@ -108,13 +111,13 @@ export class EtcdWatchStream {
   }
 
   /**
-   * A line that says nothing new, in the form of etcd's progress: writing it is how a client that has
+   * An answer that says nothing new, in the form of etcd's progress: writing it is how a client that has
    * vanished is found out. null: there is nothing that would be true and allowed to say.
    */
-  keepAlive(): string | null {
+  keepAlive(): WatchResponse | null {
     for (const { slot, id } of this.slots.values()) {
       const header = this.session.told(slot);
-      if (header) return lineOf(response(header, { watchId: id }));
+      if (header) return response(header, { watchId: id });
     }
     return null;
   }
@@ -159,12 +162,8 @@ export class EtcdWatchStream {
     return this.nextId++;
   }
 
-  /** The lines that a message becomes, each a response as JSON. */
-  lines(message: WatchMessage): string[] {
-    return this.responses(message).map(lineOf);
-  }
-
-  private responses(message: WatchMessage): WatchResponse[] {
+  /** What the client is told of a message. */
+  responses(message: WatchMessage): WatchResponse[] {
     switch (message.type) {
       case 'created': {
         const watch = this.slots.get(message.slot);
@@ -254,10 +253,6 @@ export class EtcdWatchStream {
     if (manualProgress) return [response(header, { watchId: noWatch })];
     return notified.map(({ id }) => response(header, { watchId: id }));
   }
-}
-
-function lineOf(response: WatchResponse): string {
-  return `{"result":${toJsonString(WatchResponseSchema, response, { useProtoFieldName: true })}}\n`;
 }
 
 function response(header: WatchHeader, more: Partial<WatchResponse>): WatchResponse {

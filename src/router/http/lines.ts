@@ -1,5 +1,5 @@
 /**
- * A streamed answer: text is written piece by piece, each piece one chunk on the wire, and no faster than
+ * A streamed answer: it is written piece by piece, each piece one chunk on the wire, and no faster than
  * the client reads. Its end, from either side, is known to both.
  */
 export interface Lines {
@@ -9,7 +9,7 @@ export interface Lines {
   /** Nothing was written since this was last asked, and nothing waits for the client. */
   wasQuiet(): boolean;
   /** Resolves when the client can take more; false: it is gone. */
-  write(text: string): Promise<boolean>;
+  write(piece: string | Uint8Array): Promise<boolean>;
   close(): void;
 }
 
@@ -43,12 +43,12 @@ export function streamLines(request: Request, headers: HeadersInit, onGone: () =
       isQuiet = true;
       return was;
     },
-    async write(text) {
+    async write(piece) {
       if (!open) return false;
       isQuiet = false;
       underWay += 1;
       try {
-        await writer.write(encoder.encode(text));
+        await writer.write(typeof piece === 'string' ? encoder.encode(piece) : piece);
         return true;
       } catch {
         end();

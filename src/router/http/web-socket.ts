@@ -19,16 +19,16 @@ export class BoundedSocket {
   }
 
   /** False: the client is gone, or this would be too much. */
-  send(text: string): boolean {
-    this.unheardBytes += text.length;
-    if (this.unheardBytes > this.unheardBytesMax && this.unheardBytes > text.length) return false;
-    return this.sendAnyway(text);
+  send(data: string | Uint8Array): boolean {
+    this.unheardBytes += data.length;
+    if (this.unheardBytes > this.unheardBytesMax && this.unheardBytes > data.length) return false;
+    return this.sendAnyway(data);
   }
 
   /** The last words. */
-  sendAnyway(text: string): boolean {
+  sendAnyway(data: string | Uint8Array): boolean {
     try {
-      this.socket.send(text);
+      this.socket.send(data);
       return true;
     } catch {
       return false;

@@ -1,0 +1,103 @@
+/**
+ * /v3/watch as a WebSocket: JSON values in messages either way, as etcd does it; with the subprotocol
+ * `protobuf` one request or response in each binary message (docs/decisions/bridge.md).
+ */
+import {
+  type WatchRequest,
+  WatchRequestSchema,
+  type WatchResponse,
+  WatchResponseSchema,
+} from '../../api/gen/rpc_pb.js';
+import { maxMessageBytes } from '../../api/limits.ts';
+import { credentialsOf } from '../auth/credentials.ts';
+import type { RouterEnv } from '../env.ts';
+import { BoundedSocket } from '../http/web-socket.ts';
+import { WatchSession } from '../watch/session.ts';
+import { badStreamBody } from './errors.ts';
+import { jsonForm, protobufForm, SentJson, SentProtobuf } from './form.ts';
+import { BadJson, decodeText } from './json-text.ts';
+import { streamRequestsMax } from './stream-body.ts';
+import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
+
+/** A client that is sent so much and says nothing meanwhile is closed, and may come back. */
+const unheardBytesMax = 32 * 1024 * 1024;
+const closeCodes = { notUnderstood: 1007, tryAgainLater: 1013 } as const;
+const protobufProtocol = 'protobuf';
+
+interface Wire {
+  /** Throws BadJson at what is none; the requests before it have come. */
+  read(data: string | ArrayBuffer): Iterable<WatchRequest>;
+  write(response: WatchResponse): string | Uint8Array;
+}
+
+const jsonWire: Wire = {
+  *read(data) {
+    const text = typeof data === 'string' ? data : decodeText(new Uint8Array(data));
+    if (text.length > maxMessageBytes) throw new BadJson('message larger than max');
+    let left = streamRequestsMax;
+    for (const sent of new SentJson(text).messages()) {
+      if (left-- === 0) throw new BadJson(`more than ${streamRequestsMax} requests in a message`);
+      yield sent.message(WatchRequestSchema);
+    }
+  },
+  write: (response) => `{"result":${jsonForm.encode(WatchResponseSchema, response)}}`,
+};
+
+const protobufWire: Wire = {
+  read(data) {
+    if (typeof data === 'string') throw new BadJson('a request is a binary message');
+    if (data.byteLength > maxMessageBytes) throw new BadJson('message larger than max');
+    return [new SentProtobuf(new Uint8Array(data)).message(WatchRequestSchema)];
+  },
+  write: (response) => protobufForm.encode(WatchResponseSchema, response) as Uint8Array,
+};
+
+export function serveWatchSocket(request: Request, env: RouterEnv, tenant: string): Response {
+  const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
+  const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
+  const names = offered.map((name) => name.trim());
+  const isProtobuf = names.includes(protobufProtocol);
+  const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
+  serve(server, session, isProtobuf ? protobufWire : jsonWire);
+  const protocol = isProtobuf ? protobufProtocol : names[0];
+  return new Response(null, {
+    status: 101,
+    webSocket: client,
+    ...(protocol ? { headers: { 'sec-websocket-protocol': protocol } } : {}),
+  });
+}
+
+function serve(server: WebSocket, session: WatchSession, wire: Wire): void {
+  const stream = new EtcdWatchStream(session);
+  const ticker = setInterval(() => stream.tick(), notifyEveryMs);
+  const gone = () => {
+    clearInterval(ticker);
+    session.close();
+  };
+  server.binaryType = 'arraybuffer';
+  server.accept();
+  const bounded = new BoundedSocket(server, unheardBytesMax);
+  server.addEventListener('message', ({ data }) => {
+    bounded.heard();
+    try {
+      for (const asked of wire.read(data as string | ArrayBuffer)) stream.ask(asked);
+    } catch (error) {
+      if (!(error instanceof BadJson)) throw error;
+      // etcd says it and breaks the connection if it is the first message; later it listens no more, in silence.
+      bounded.sendAnyway(badStreamBody(error.message));
+      server.close(closeCodes.notUnderstood, error.message.slice(0, 100));
+      gone();
+    }
+  });
+  server.addEventListener('close', gone);
+  server.addEventListener('error', gone);
+  const run = async () => {
+    for await (const message of session)
+      for (const response of stream.responses(message)) {
+        if (bounded.send(wire.write(response))) continue;
+        server.close(closeCodes.tryAgainLater, 'too much was sent since the last request');
+        return;
+      }
+  };
+  void run().finally(gone);
+}
