@@ -78,6 +78,8 @@ export interface MemberStatus {
   readonly atRest: boolean;
   /** Counters of this life (since `boot`). */
   readonly counters: MemberCounters;
+  /** What only /metrics tells. Absent: no member, or one of older code. */
+  readonly metrics?: MemberMetrics;
 }
 
 export interface MemberCounters {
@@ -101,4 +103,55 @@ export interface MemberCounters {
   readonly proposals: number;
   readonly entriesApplied: number;
   readonly reads: number;
+  /** Absent: a member of older code. */
+  readonly totals?: MemberTotals;
 }
+
+/** What etcd counts by the same names (docs/metrics.md). */
+export interface MemberTotals {
+  readonly leaderChanges: number;
+  readonly failedProposals: number;
+  readonly failedReads: number;
+  /** Those of transactions too. */
+  readonly ranges: number;
+  readonly puts: number;
+  readonly deletes: number;
+  /** Transactions of more than one operation. */
+  readonly txns: number;
+  readonly leasesGranted: number;
+  /** Revoked or expired. */
+  readonly leasesEnded: number;
+  /** At the leader alone, as the next. */
+  readonly leasesExpired: number;
+  readonly leasesRenewed: number;
+  readonly watchEvents: number;
+  readonly clientBytesReceived: number;
+  readonly clientBytesSent: number;
+}
+
+export interface MemberMetrics {
+  readonly hasLeader: boolean;
+  readonly pendingProposals: number;
+  readonly authRevision: number;
+  readonly isReceivingSnapshot: boolean;
+  /** Watches that have yet to be told of the past. */
+  readonly watchesBehind: number;
+  readonly peers: readonly PeerMetrics[];
+}
+
+export interface PeerMetrics {
+  /** Of its incarnation, in decimal. */
+  readonly memberId: string;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Calls without an answer. */
+  readonly failures: number;
+  /** Answered calls by how long they took: one more number than `roundTripBoundsMs`. */
+  readonly roundTrips: readonly number[];
+  readonly roundTripMs: number;
+}
+
+/** Upper bounds of the classes of `roundTrips`; the clock of a member counts whole milliseconds. */
+export const roundTripBoundsMs: readonly number[] = [
+  ...[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024],
+];

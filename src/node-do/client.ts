@@ -28,6 +28,7 @@ import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
 import { failure, type Measured, Replies, redirect } from './replies.ts';
+import { countTxn } from './totals.ts';
 
 /** Pages of a range read before other events are let in. */
 const pagesPerTurn = 8;
@@ -275,11 +276,15 @@ export class ClientService {
           this.group.machine.range(op.value, !request.withoutCount),
           deadline,
         );
-        return result.ok ? this.replies.range(result.response) : failure(result.error);
+        if (!result.ok) return failure(result.error);
+        this.group.counters.totals.ranges += 1;
+        return this.replies.range(result.response);
       }
       case 'readTxn': {
         const result = await this.inPages(this.group.machine.readTxn(op.value), deadline);
-        return result.ok ? this.replies.txn(result.response) : failure(result.error);
+        if (!result.ok) return failure(result.error);
+        countTxn(this.group.counters.totals, result.response);
+        return this.replies.txn(result.response);
       }
       case 'ping':
         return this.replies.ping();

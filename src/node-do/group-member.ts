@@ -30,6 +30,7 @@ import { Peers } from './peers.ts';
 import type { CodeVersion, Platform } from './platform.ts';
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
 import { type Read, type ReadOutcome, Reads } from './reads.ts';
+import { countCommand } from './totals.ts';
 import { Versions } from './versions.ts';
 import { WaitingRoom } from './waiting.ts';
 import { WatchHub } from './watch-hub.ts';
@@ -69,7 +70,7 @@ export class GroupMember {
   readonly machine: StateMachine;
   private readonly home: Home;
   private readonly platform: Platform;
-  private readonly counters: Counters;
+  readonly counters: Counters;
   private readonly storage: MemberStorage;
   readonly peers: Peers;
   readonly watches: WatchHub;
@@ -86,6 +87,8 @@ export class GroupMember {
   private readonly acquainted = new Set<MemberId>();
   /** The last term in which this life voted for itself, to count elections. */
   private electionTerm: number;
+  /** Who led when that was last looked at, to count changes. */
+  private lastLeader: MemberId | null;
   private ended = false;
 
   constructor(home: Home, identity: Identity, birth: BirthRecord) {
@@ -106,6 +109,7 @@ export class GroupMember {
     const config = { self: this.self, bootState, log, settings };
     this.core = new RaftCore(config, this.boot, random, platform.now());
     this.core.preferLeaders(this.preferredMembers());
+    this.lastLeader = this.core.leaderHint;
     const { founding, rulesVersion } = birth;
     const members = founding ? allMembers(fromWireConfiguration(founding)) : [];
     this.versions = new Versions(code, { members, rules: rulesVersion });
@@ -131,6 +135,9 @@ export class GroupMember {
       memberId: numericId(incarnationOf(this.self)),
       term: () => this.core.term,
       yieldTurn: () => this.platform.yieldTurn(),
+      onEvents: (count: number) => {
+        this.counters.totals.watchEvents += count;
+      },
     };
   }
 
@@ -160,13 +167,15 @@ export class GroupMember {
     };
   }
 
-  /** Takes a peer's envelope in and answers with what this turn says to that peer. */
-  onEnvelope(envelope: Envelope): Uint8Array {
+  /** Takes a peer's envelope of `size` bytes in and answers with what this turn says to that peer. */
+  onEnvelope(envelope: Envelope, size: number): Uint8Array {
     const { from } = envelope;
     if (!from) return this.encode(this.self, []);
     const sender = fromWireMember(from);
     const replies = this.stepAll(envelope, sender, sender);
-    return this.encode(sender, replies);
+    const reply = this.encode(sender, replies);
+    this.peers.heard(sender, size, reply.length);
+    return reply;
   }
 
   /** Replicates one command. Resolves when it is applied here, or its deadline has passed. */
@@ -176,6 +185,7 @@ export class GroupMember {
         deadline,
         expire: () => {
           if (!proposal.proposed) this.proposals.withdraw(proposal);
+          this.counters.totals.failedProposals += 1;
           resolve(proposal.proposed ? { type: 'unknown' } : { type: 'refused', error: 'Timeout' });
         },
       };
@@ -185,6 +195,7 @@ export class GroupMember {
         proposed: false,
         settle: (outcome) => {
           this.room.remove(waiter);
+          if (outcome.type === 'unknown') this.counters.totals.failedProposals += 1;
           resolve(toProposeOutcome(outcome));
         },
       };
@@ -213,6 +224,7 @@ export class GroupMember {
       deadline,
       expire: () => {
         this.reads.withdraw(read);
+        this.counters.totals.failedReads += 1;
         settle('timeout');
       },
     };
@@ -433,7 +445,14 @@ export class GroupMember {
     this.answer(effects, results);
     if (effects.removed) this.endAfterBurial();
     else this.rearrange();
+    this.noteLeader();
     return replies;
+  }
+
+  private noteLeader(): void {
+    const leader = this.core.leaderHint;
+    if (leader !== null && leader !== this.lastLeader) this.counters.totals.leaderChanges += 1;
+    this.lastLeader = leader;
   }
 
   /** Two takes: the first may commit what the pipeline waits for, so that the queues can leave. */
@@ -451,6 +470,10 @@ export class GroupMember {
     const second = this.core.take();
     this.proposals.appended(second.append);
     return joinEffects(first, second);
+  }
+
+  get pendingProposals(): number {
+    return this.proposals.size;
   }
 
   /** A member that does not lead asks who does; one that doubts it has nobody to ask. */
@@ -498,6 +521,9 @@ export class GroupMember {
     }
     const bury = removed ? () => this.home.bury(this, 'removed') : null;
     const results = this.storage.carryOut(effects, bury, () => this.followLeases());
+    const leads = this.core.role === 'leader';
+    for (const answers of results.values())
+      for (const result of answers) countCommand(this.counters.totals, result, leads);
     this.holdOffice();
     this.core.applied(this.machine.appliedIndex);
     const { canApply } = this.storage;
@@ -517,6 +543,7 @@ export class GroupMember {
   private followLeases(): void {
     this.holdOffice();
     const changes = this.machine.takeLeaseChanges();
+    this.counters.totals.leasesEnded += changes.ended.length;
     if (this.leases.clock.isRunning) this.leases.clock.follow(changes);
     else this.watchdog.follow(changes);
   }

@@ -57,6 +57,7 @@ export class LeaseService {
     const allowed = at < 0 ? ids : ids.slice(0, at);
     const outcome = await this.group.keepAlive(allowed, deadline);
     if (outcome.type === 'refused') return outcome.reason;
+    this.group.counters.totals.leasesRenewed += outcome.ttls.filter((ttl) => ttl > 0).length;
     const responses = allowed.map((ID, place) => {
       const TTL = BigInt(outcome.ttls[place] ?? 0);
       return this.replies.atRevision(create(LeaseKeepAliveResponseSchema, { ID, TTL }));

@@ -93,8 +93,12 @@ export class Member {
 
   /** A request of the router: MemberRequest in, MemberReply out. */
   async onClient(body: Uint8Array): Promise<Uint8Array> {
+    const { totals } = this.counters;
     this.counters.requestsIn.client += 1;
-    return toBinary(MemberReplySchema, await this.client(body));
+    totals.clientBytesReceived += body.length;
+    const reply = toBinary(MemberReplySchema, await this.client(body));
+    totals.clientBytesSent += reply.length;
+    return reply;
   }
 
   private async client(body: Uint8Array): Promise<MemberReply> {
@@ -118,7 +122,7 @@ export class Member {
     if (envelope.minProtocol > this.code.protocol) return nobody();
     if (!this.group) this.adopt(envelope);
     if (!this.group?.isForUs(envelope)) return nobody();
-    return this.group.onEnvelope(envelope);
+    return this.group.onEnvelope(envelope, body.length);
   }
 
   /** Place 1, or a leader, asks whether this place was ever born: BirthQuestion, BirthAnswer. */
@@ -194,6 +198,7 @@ export class Member {
   /** A WatchAsk; null: a message of another kind. */
   onWatchMessage(socket: WatchSocket, data: Uint8Array | null): void {
     this.counters.watchMessages += 1;
+    this.counters.totals.clientBytesReceived += data?.length ?? 0;
     if (this.group) this.group.watches.hear(socket, data);
     else socket.close(closeCode.again, 'no member of a group');
   }

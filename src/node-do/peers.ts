@@ -8,6 +8,7 @@
  * own, and whoever was not called for longest comes first. What cannot leave yet waits in the peer's
  * outbox and leaves with the next envelope; the core bounds how much that is.
  */
+import { roundTripBoundsMs } from '../api/member.ts';
 import type { MemberId, Message } from '../raft/types.ts';
 import type { Counters } from './counters.ts';
 import { placeOf } from './identity.ts';
@@ -35,6 +36,16 @@ interface Peer {
   roundTripMs: number;
   /** The quickest answered call: the way alone, without the work. */
   quickestMs: number;
+  readonly traffic: Traffic;
+}
+
+/** Of this life, with one peer. */
+export interface Traffic {
+  bytesSent: number;
+  bytesReceived: number;
+  failures: number;
+  readonly roundTrips: number[];
+  roundTripMs: number;
 }
 
 export interface PeerEvents {
@@ -79,6 +90,17 @@ export class Peers {
     for (const id of touched) this.flush(id);
   }
 
+  /** A call of that peer, answered. */
+  heard(id: MemberId, received: number, sent: number): void {
+    const { traffic } = this.peer(id);
+    traffic.bytesReceived += received;
+    traffic.bytesSent += sent;
+  }
+
+  get traffic(): readonly (readonly [MemberId, Traffic])[] {
+    return [...this.peers].map(([id, { traffic }]) => [id, traffic]);
+  }
+
   get mayRelay(): boolean {
     return this.relays < relaysMax;
   }
@@ -108,6 +130,7 @@ export class Peers {
     const calledAt = this.platform.now();
     peer.calls += 1;
     this.calls += 1;
+    peer.traffic.bytesSent += body.length;
     this.counters.requestsOut.peer += 1;
     this.platform
       .call(placeOf(id), 'peer', body, callTimeoutMs)
@@ -115,11 +138,13 @@ export class Peers {
         (answer) => {
           peer.roundTripMs = this.platform.now() - calledAt;
           peer.quickestMs = Math.min(peer.quickestMs, peer.roundTripMs);
+          countRoundTrip(peer.traffic, peer.roundTripMs, answer.length);
           this.ended(peer, true);
           this.events.onAnswer(id, answer);
           this.flushAll();
         },
         () => {
+          peer.traffic.failures += 1;
           this.ended(peer, false);
           this.events.onSilence(id);
           this.flushAll();
@@ -187,11 +212,25 @@ export class Peers {
   private peer(id: MemberId): Peer {
     let peer = this.peers.get(id);
     if (!peer) {
-      peer = { id, outbox: [], calls: 0, answering: true, roundTripMs: 0, quickestMs: farMs };
+      const times = { roundTripMs: 0, quickestMs: farMs };
+      peer = { id, outbox: [], calls: 0, answering: true, ...times, traffic: newTraffic() };
       this.peers.set(id, peer);
     }
     return peer;
   }
+}
+
+function newTraffic(): Traffic {
+  const roundTrips = new Array<number>(roundTripBoundsMs.length + 1).fill(0);
+  return { bytesSent: 0, bytesReceived: 0, failures: 0, roundTrips, roundTripMs: 0 };
+}
+
+function countRoundTrip(traffic: Traffic, tookMs: number, bytes: number): void {
+  const at = roundTripBoundsMs.findIndex((bound) => tookMs <= bound);
+  const place = at < 0 ? roundTripBoundsMs.length : at;
+  traffic.roundTrips[place] = (traffic.roundTrips[place] ?? 0) + 1;
+  traffic.roundTripMs += tookMs;
+  traffic.bytesReceived += bytes;
 }
 
 function isReply({ type }: Message): boolean {

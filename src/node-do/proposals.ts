@@ -39,6 +39,13 @@ export class Proposals {
   /** With so many uncommitted entries the core took no more; 0: it would. */
   private refusedAt = 0;
 
+  /** Commands that wait to leave, or for what becomes of their entry. */
+  get size(): number {
+    let count = this.queue.length;
+    for (const { proposals } of this.underWay.values()) count += proposals.length;
+    return count;
+  }
+
   /** False: too much waits already. */
   enqueue(proposal: Proposal): boolean {
     const bytes = this.queueBytes + proposal.command.length;

@@ -11,7 +11,7 @@ import {
   watchPing,
   watchPong,
 } from '../api/member.ts';
-import { newCounters } from './counters.ts';
+import { type Counters, newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
 import { Member } from './member.ts';
 import type { MemberPath, Platform } from './platform.ts';
@@ -33,6 +33,7 @@ const noRetries: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxR
 
 export class RaftNode extends DurableObject<RaftNodeEnv> {
   private readonly member: Member;
+  private readonly counters = newCounters();
   private timer: ReturnType<typeof setTimeout> | null = null;
   private timerAt = 0;
   private readonly clock = new SteadyClock(() => Date.now());
@@ -43,7 +44,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     const name = parseMemberName(ctx.id.name ?? '');
     if (!name)
       throw new Error(`an object of this class is named {tenant}/{place}, not ${ctx.id.name}`);
-    const counters = newCounters();
+    const { counters } = this;
     this.member = new Member(
       this.platform(name, new DurableObjectSql(ctx.storage.sql, counters)),
       counters,
@@ -105,7 +106,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
   private socketOf(socket: WebSocket): WatchSocket {
     let known = this.sockets.get(socket);
     if (!known) {
-      known = watchSocket(socket);
+      known = watchSocket(socket, this.counters);
       this.sockets.set(socket, known);
     }
     return known;
@@ -194,12 +195,15 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
   }
 }
 
-function watchSocket(socket: WebSocket): WatchSocket {
+function watchSocket(socket: WebSocket, { totals }: Counters): WatchSocket {
   return {
     get attachment() {
       return (socket.deserializeAttachment() as Uint8Array | null) ?? null;
     },
-    send: (message) => socket.send(message),
+    send(message) {
+      socket.send(message);
+      totals.clientBytesSent += message.length;
+    },
     close(code, reason) {
       try {
         socket.close(code, reason);

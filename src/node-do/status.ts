@@ -1,5 +1,5 @@
 /** What a member says of itself for `GET /v1/status` (src/api/member.ts). */
-import type { MemberStatus } from '../api/member.ts';
+import type { MemberMetrics, MemberStatus } from '../api/member.ts';
 import type { Counters } from './counters.ts';
 import type { GroupMember } from './group-member.ts';
 import { type Identity, incarnationOf, numericId, placeOf } from './identity.ts';
@@ -76,5 +76,22 @@ function ofGroup(group: GroupMember) {
     watches: group.watches.sizes,
     authEnabled: machine.auth.enabled,
     atRest: group.atRest,
+    metrics: metricsOf(group),
   } as const;
+}
+
+function metricsOf(group: GroupMember): MemberMetrics {
+  const { core, machine } = group;
+  return {
+    // One that is doubted may be none any more.
+    hasLeader: core.leaderHint !== null && !core.isSuspecting,
+    pendingProposals: group.pendingProposals,
+    authRevision: machine.auth.revision,
+    isReceivingSnapshot: machine.receiving !== null,
+    watchesBehind: group.watches.behind,
+    peers: group.peers.traffic.map(([id, traffic]) => ({
+      memberId: String(numericId(incarnationOf(id))),
+      ...structuredClone(traffic),
+    })),
+  };
 }

@@ -53,6 +53,8 @@ export interface HubHome {
   readonly memberId: bigint;
   term(): number;
   yieldTurn(): Promise<void>;
+  /** So many events have been sent. */
+  onEvents(count: number): void;
 }
 
 /** The socket ends; the router comes back, to whichever member serves it. */
@@ -135,6 +137,14 @@ export class WatchHub {
 
   get sizes(): { readonly sockets: number; readonly watches: number } {
     return { sockets: this.clients.size, watches: this.watchCount };
+  }
+
+  /** Watches that read history. Looks at each of them. */
+  get behind(): number {
+    let count = 0;
+    for (const { watches } of this.clients.values())
+      for (const { cohort } of watches.values()) if (!cohort) count += 1;
+    return count;
   }
 
   get isFull(): boolean {
@@ -257,6 +267,7 @@ export class WatchHub {
       const { slot } = cohort.wanted;
       const value = { slot, events: cohort.events, live: true, more: false, through: BigInt(to) };
       const message = this.encode({ case: 'events', value: { ...emptyEvents, ...value } });
+      this.home.onEvents(cohort.events.length * cohort.clients.size);
       cohort.events = [];
       for (const client of [...cohort.clients]) this.deliver(client, message);
     }
@@ -417,6 +428,7 @@ export class WatchHub {
   private tellPage(watch: Watch, events: Uint8Array[], done: boolean): void {
     const through = BigInt(done ? this.told : wholeUpTo(watch.after));
     const { slot } = watch.wanted;
+    this.home.onEvents(events.length);
     const value = { ...emptyEvents, slot, events, more: watch.awaitsMore, through };
     this.tellOne(watch.client.socket, { case: 'events', value });
   }

@@ -14,9 +14,8 @@ import { corsHeaders, getOnly, plainText } from './etcd/headers.ts';
 import { startDeadline } from './http/deadline.ts';
 import { rawQuery } from './http/path.ts';
 import { askGroup } from './members/ask.ts';
-
-/** etcd 3.5.30 is what /v3 matches; clients choose by this what they may use. */
-const versions = { etcdserver: '3.5.30', etcdcluster: '3.5.0' };
+import { countHealth } from './metrics/rpc-counts.ts';
+import { etcdVersions } from './version.ts';
 
 interface Probe {
   readonly request: Request;
@@ -50,13 +49,14 @@ const readyzChecks: Readonly<Record<string, Check>> = {
 export function serveVersion(request: Request): Response {
   if (request.method !== 'GET' && request.method !== 'HEAD') return getOnly();
   const headers = { ...corsHeaders, 'content-type': 'application/json' };
-  return new Response(JSON.stringify(versions), { headers });
+  return new Response(JSON.stringify(etcdVersions), { headers });
 }
 
 export async function serveHealth(probe: Probe): Promise<Response> {
   if (probe.request.method !== 'GET') return getOnly();
   const query = new URLSearchParams(rawQuery(probe.request.url));
   const reason = await ping(probe, query.get('serializable') === 'true');
+  countHealth(probe.tenant, reason === null);
   if (reason === null) {
     const headers = { ...corsHeaders, 'content-type': 'text/plain; charset=utf-8' };
     return new Response(JSON.stringify({ health: 'true', reason: '' }), { headers });

@@ -30,7 +30,19 @@ export function gatewayError(code: GrpcCode, message: string): Response {
   if (code === GrpcCode.Unavailable) headers['retry-after'] = retryAfterSeconds;
   if (code === GrpcCode.Unauthenticated) headers['www-authenticate'] = 'Bearer';
   const body = JSON.stringify({ error: message, code, message });
-  return new Response(body, { status: httpStatus[code], headers });
+  return coded(code, new Response(body, { status: httpStatus[code], headers }));
+}
+
+const codes = new WeakMap<Response, GrpcCode>();
+
+function coded(code: GrpcCode, response: Response): Response {
+  codes.set(response, code);
+  return response;
+}
+
+/** Of a refusal that was made here: the status alone does not tell. */
+export function codeOf(response: Response): GrpcCode | undefined {
+  return codes.get(response);
 }
 
 export function namedError(name: EtcdErrorName): Response {
@@ -48,7 +60,7 @@ export function streamError(name: EtcdErrorName): string {
 /** Of a stream that has not begun. */
 export function streamRefusal(name: EtcdErrorName): Response {
   const { status, headers } = namedError(name);
-  return new Response(streamError(name), { status, headers });
+  return coded(etcdErrors[name].code, new Response(streamError(name), { status, headers }));
 }
 
 /**
@@ -56,7 +68,8 @@ export function streamRefusal(name: EtcdErrorName): Response {
  * 3.4 answers 500 with this code: neither is of use to anybody but for the code.
  */
 export function badStream(message: string): Response {
-  return new Response(badStreamBody(message), { status: 400, headers: gatewayHeaders });
+  const refusal = { status: 400, headers: gatewayHeaders };
+  return coded(GrpcCode.Unknown, new Response(badStreamBody(message), refusal));
 }
 
 export function badStreamBody(message: string): string {

@@ -10,6 +10,7 @@ import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import { nameOf } from '../members/call.ts';
 import { type Via, vias } from '../members/nearest.ts';
+import { countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
@@ -38,8 +39,29 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
 
 const ofOneQuestion: ReadonlyMap<string, Method> = new Map([...methods, ...authMethods]);
 
+/** The paths after /v3/ that are served. */
+export const gatewayPaths: readonly string[] = [
+  'watch',
+  ...ofOneQuestion.keys(),
+  ...services.keys(),
+];
+
 /** `rpc` is the path after /v3/. */
 export async function serveGateway(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  rpc: string,
+  keepGoing: KeepGoing,
+): Promise<Response> {
+  const isCall = request.method === 'POST' || request.headers.has('upgrade');
+  const counted = isCall ? countRpc(tenant, rpc) : null;
+  const response = await serveRpc(request, env, tenant, rpc, keepGoing);
+  counted?.(response);
+  return response;
+}
+
+async function serveRpc(
   request: Request,
   env: RouterEnv,
   tenant: string,

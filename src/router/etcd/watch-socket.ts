@@ -11,6 +11,7 @@ import {
 import { maxMessageBytes } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
+import { noteEnd, type StreamEnd } from '../http/stream-ends.ts';
 import { BoundedSocket } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
 import { badStreamBody } from './errors.ts';
@@ -58,21 +59,25 @@ export function serveWatchSocket(request: Request, env: RouterEnv, tenant: strin
   const names = offered.map((name) => name.trim());
   const isProtobuf = names.includes(protobufProtocol);
   const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
-  serve(server, session, isProtobuf ? protobufWire : jsonWire);
+  const end = serve(server, session, isProtobuf ? protobufWire : jsonWire);
   const protocol = isProtobuf ? protobufProtocol : names[0];
-  return new Response(null, {
+  const response = new Response(null, {
     status: 101,
     webSocket: client,
     ...(protocol ? { headers: { 'sec-websocket-protocol': protocol } } : {}),
   });
+  return noteEnd(response, end);
 }
 
-function serve(server: WebSocket, session: WatchSession, wire: Wire): void {
+/** Resolves when it is over. */
+function serve(server: WebSocket, session: WatchSession, wire: Wire): Promise<StreamEnd> {
   const stream = new EtcdWatchStream(session);
   const ticker = setInterval(() => stream.tick(), notifyEveryMs);
+  const end = Promise.withResolvers<StreamEnd>();
   const gone = () => {
     clearInterval(ticker);
     session.close();
+    end.resolve('gone');
   };
   server.binaryType = 'arraybuffer';
   server.accept();
@@ -100,4 +105,5 @@ function serve(server: WebSocket, session: WatchSession, wire: Wire): void {
       }
   };
   void run().finally(gone);
+  return end.promise;
 }

@@ -2,6 +2,8 @@
  * A streamed answer: it is written piece by piece, each piece one chunk on the wire, and no faster than
  * the client reads. Its end, from either side, is known to both.
  */
+import { noteEnd } from './stream-ends.ts';
+
 export interface Lines {
   readonly response: Response;
   /** What was written waits for the client to read. */
@@ -28,13 +30,17 @@ export function streamLines(request: Request, headers: HeadersInit, onGone: () =
     open = false;
     onGone();
   };
-  writer.closed.then(end, end);
+  const ended = writer.closed.then(
+    () => 'closed' as const,
+    () => 'gone' as const,
+  );
+  void ended.then(end);
   request.signal?.addEventListener('abort', () => {
     writer.abort().catch(() => {});
     end();
   });
   return {
-    response: new Response(readable, { headers }),
+    response: noteEnd(new Response(readable, { headers }), ended),
     get isBlocked() {
       return underWay > 0;
     },

@@ -70,10 +70,15 @@ function membersOf(answers: readonly Answer[]): number[] {
 }
 
 function askAll(env: RouterEnv, tenant: string, places: readonly number[]) {
-  return Promise.all(places.map((place) => askOne(env, tenant, place)));
+  return Promise.all(places.map((place) => memberStatus(env, tenant, place)));
 }
 
-async function askOne(env: RouterEnv, tenant: string, place: number): Promise<Answer> {
+/** One place alone, whether it is a member or not. */
+export async function memberStatus(
+  env: RouterEnv,
+  tenant: string,
+  place: number,
+): Promise<MemberStatus | Unreachable> {
   try {
     return await within(answerWithinMs, async () => {
       const reply = await memberStub(env, tenant, place).fetch(memberPaths.status);

@@ -108,6 +108,7 @@ export class HubOn {
       memberId: 8n,
       term: () => 3,
       yieldTurn: () => new Promise<void>((resolve) => this.waiting.push(resolve)),
+      onEvents: () => {},
     };
     return new WatchHub(home, this.sockets);
   }

@@ -1,0 +1,15 @@
+/** When streamed answers end, for whoever counts them. */
+export type StreamEnd = 'closed' | 'gone';
+
+const ends = new WeakMap<Response, Promise<StreamEnd>>();
+
+/** `end`: closed by us, or the client is gone. Must not reject. */
+export function noteEnd(response: Response, end: Promise<StreamEnd>): Response {
+  ends.set(response, end);
+  return response;
+}
+
+/** Undefined: it is no stream, and over when it is made. */
+export function endOf(response: Response): Promise<StreamEnd> | undefined {
+  return ends.get(response);
+}
