@@ -39,13 +39,6 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
 
 const ofOneQuestion: ReadonlyMap<string, Method> = new Map([...methods, ...authMethods]);
 
-/** The paths after /v3/ that are served. */
-export const gatewayPaths: readonly string[] = [
-  'watch',
-  ...ofOneQuestion.keys(),
-  ...services.keys(),
-];
-
 /** `rpc` is the path after /v3/. */
 export async function serveGateway(
   request: Request,

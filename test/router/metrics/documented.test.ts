@@ -38,8 +38,11 @@ function namesIn(section: RegExp): string[] {
   return [...text.matchAll(namePattern)].map(([, name = '']) => name);
 }
 
-const offered = [...namesIn(/## etcd's names([^]*?)Not offered:/), ...namesIn(/## Others([^]*)$/)];
-const missing = namesIn(/Not offered:([^]*?)## Others/);
+const offered = [
+  ...namesIn(/## etcd's names([\s\S]*?)Not offered:/),
+  ...namesIn(/## Others([\s\S]*)$/),
+];
+const missing = namesIn(/Not offered:([\s\S]*?)## Others/);
 const isMissing = (name: string) =>
   missing.some((pattern) => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(name));
 
