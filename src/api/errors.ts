@@ -97,6 +97,25 @@ export const etcdErrors = {
     message: 'quorate: a membership needs voters, names no place twice and has a bounded size',
   },
   Unhealthy: { code: Unavailable, message: 'etcdserver: unhealthy cluster' },
+  Corrupt: { code: GrpcCode.DataLoss, message: 'etcdserver: corrupt cluster' },
+  WrongDowngradeVersionFormat: {
+    code: InvalidArgument,
+    message: 'etcdserver: wrong downgrade target version format',
+  },
+  InvalidDowngradeTargetVersion: {
+    code: InvalidArgument,
+    message: 'etcdserver: invalid downgrade target version',
+  },
+  DowngradeInProcess: {
+    code: FailedPrecondition,
+    message: 'etcdserver: cluster has a downgrade job in progress',
+  },
+  NoInflightDowngrade: {
+    code: FailedPrecondition,
+    message: 'etcdserver: no inflight downgrade job',
+  },
+  /** An action of a downgrade that nobody knows; etcd has no code for it. */
+  UnknownMethod: { code: GrpcCode.Unknown, message: 'etcdserver: unknown method' },
   BadLeaderTransferee: {
     code: FailedPrecondition,
     message: 'etcdserver: bad leader transferee',

@@ -5,6 +5,7 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { checkDelete, checkPut, checkTxn } from '../api/checks.ts';
 import { type As, type Command, CommandSchema } from '../api/gen/command_pb.js';
+import type { AlarmResponse, DowngradeResponse } from '../api/gen/maintenance_pb.js';
 import {
   type AuthEnableResponse,
   type CompactionRequest,
@@ -20,12 +21,20 @@ import {
   type TxnResponse,
 } from '../api/gen/rpc_pb.js';
 import { maxRequestBytes } from '../api/limits.ts';
+import { applyAlarm, refusedByAlarm } from './alarms.ts';
 import { applyAuthChange } from './auth/commands.ts';
 import { needsOfCommand } from './auth/needs.ts';
 import { type Caller, permit } from './auth/permit.ts';
-import { authRulesVersion, type DecodedBatch, leaseRulesVersion } from './batch.ts';
+import {
+  authRulesVersion,
+  clusterRulesVersion,
+  type DecodedBatch,
+  leaseRulesVersion,
+} from './batch.ts';
 import { boundsOf } from './bounds.ts';
 import { startCompaction } from './compaction.ts';
+import { noteCompaction } from './compactions.ts';
+import { applyDowngrade } from './downgrade.ts';
 import { expireLease, grantLease, type LeaseExpired, revokeLease } from './lease-commands.ts';
 import { applyOnce } from './once.ts';
 import { applyPuts, plainPut } from './puts.ts';
@@ -44,7 +53,9 @@ export type CommandResponse =
   | { readonly case: 'leaseRevoke'; readonly value: LeaseRevokeResponse }
   | { readonly case: 'leaseExpire'; readonly value: LeaseExpired }
   /** All changes of auth have answers of one shape. */
-  | { readonly case: 'auth'; readonly value: AuthEnableResponse };
+  | { readonly case: 'auth'; readonly value: AuthEnableResponse }
+  | { readonly case: 'alarm'; readonly value: AlarmResponse }
+  | { readonly case: 'downgrade'; readonly value: DowngradeResponse };
 
 export type CommandResult = Outcome<CommandResponse>;
 /**
@@ -66,8 +77,9 @@ export function applyCommands(store: Store, batch: DecodedBatch, index: number):
   const bytesMax = commandBytesMax[Math.min(rulesVersion, commandBytesMax.length) - 1] ?? 0;
   const commands = batch.commands.map((data) => decodeCommand(data, bytesMax));
   for (let at = 0; at < commands.length; ) {
-    // Nobody's puts are all refused while auth is enabled, and one by one.
-    const puts = store.auth.enabled ? [] : plainPuts(commands, at);
+    // What may be refused is looked at one by one: nobody's puts while auth is enabled, and under an alarm.
+    const isLookedAt = store.auth.enabled || store.alarms.raised.length > 0;
+    const puts = isLookedAt ? [] : plainPuts(commands, at);
     if (puts.length > 1) {
       for (const outcome of applyPuts(store, puts, entry)) {
         results.push(tagged('put', outcome));
@@ -110,6 +122,8 @@ function applyOne(
   entry: EntryBudget,
   index: number,
 ): CommandResult {
+  const refused = refusedByAlarm(store, command);
+  if (refused) return failure(refused);
   const { op } = command;
   switch (op.case) {
     case 'put':
@@ -119,7 +133,7 @@ function applyOne(
     case 'txn':
       return tagged('txn', checkedTxn(op.value) ?? txn(store, op.value, entry));
     case 'compact':
-      return tagged('compact', compact(store, op.value));
+      return tagged('compact', compact(store, op.value, index));
     case 'leaseGrant':
       return tagged('leaseGrant', grantLease(store, op.value, index));
     case 'leaseRevoke':
@@ -132,6 +146,10 @@ function applyOne(
       );
     case 'auth':
       return tagged('auth', applyAuthChange(store, op.value, index));
+    case 'alarm':
+      return tagged('alarm', applyAlarm(store, op.value, index));
+    case 'downgrade':
+      return tagged('downgrade', applyDowngrade(store, op.value, index));
     case 'as':
       // Only the outermost command says whose it is.
       return failure('NotCapable');
@@ -152,6 +170,9 @@ function rulesOf({ op: { case: name } }: Command): number {
     case 'auth':
     case 'as':
       return authRulesVersion;
+    case 'alarm':
+    case 'downgrade':
+      return clusterRulesVersion;
     default:
       return 1;
   }
@@ -199,10 +220,16 @@ function txnWithin(store: Store, request: TxnRequest, entry: EntryBudget): Outco
   });
 }
 
-function compact(store: Store, { revision }: CompactionRequest): Outcome<CompactionResponse> {
+function compact(
+  store: Store,
+  { revision }: CompactionRequest,
+  index: number,
+): Outcome<CompactionResponse> {
   const { progress } = store;
   if (revision <= progress.compactRevision) return failure('Compacted');
   if (revision > progress.revision) return failure('FutureRev');
+  if (progress.rulesVersion >= clusterRulesVersion)
+    noteCompaction(store, Number(revision), progress.compactRevision, index);
   startCompaction(progress, Number(revision));
   const response = create(CompactionResponseSchema, { header: header(progress.revision) });
   return { ok: true, response };

@@ -38,12 +38,27 @@ export function* logicalHash(store: Store): Generator<void, string> {
 }
 
 function* hashNow(store: Store): Generator<void, string | null> {
-  const { sql, progress, limits } = store;
-  const { rowsMax, bytesMax } = limits.pages;
+  const { progress } = store;
   const hash = new Fnv64();
   if (!(yield* addLeases(hash, store))) return null;
   const { revision, compactRevision, onceFirst, onceLast } = progress;
   hash.addText(`${revision} ${compactRevision}`);
+  if (!(yield* addKeys(hash, store, revision, compactRevision))) return null;
+  if (!(yield* addOnces(hash, store, onceFirst, onceLast))) return null;
+  return (yield* addRecords(hash, store)) ? hash.digest() : null;
+}
+
+/**
+ * What a read or a watch from `compactRevision`, the present one, on can see up to `revision`. False:
+ * a compaction came in between two pages.
+ */
+export function* addKeys(
+  hash: Fnv64,
+  { sql, progress, limits }: Store,
+  revision: number,
+  compactRevision: number,
+): Generator<void, boolean> {
+  const { rowsMax, bytesMax } = limits.pages;
   let after: Position | null = beginning;
   while (after) {
     const { rev, sub }: Position = after;
@@ -59,10 +74,9 @@ function* hashNow(store: Store): Generator<void, string | null> {
     }
     if (!after) break;
     yield;
-    if (progress.compactRevision !== compactRevision) return null;
+    if (progress.compactRevision !== compactRevision) return false;
   }
-  if (!(yield* addOnces(hash, store, onceFirst, onceLast))) return null;
-  return (yield* addRecords(hash, store)) ? hash.digest() : null;
+  return true;
 }
 
 /** False: a lease has changed between two pages. */
@@ -131,6 +145,12 @@ function addVersion(hash: Fnv64, row: Row): number {
     if (bytes) hash.addBytes(bytes);
   }
   return name.length + (bytes?.length ?? 0);
+}
+
+/** A digest in 32 bits, and never 0, which etcd's JSON leaves out. */
+export function folded(digest: string): number {
+  const half = (from: number) => Number.parseInt(digest.slice(from, from + 8), 16);
+  return (half(0) ^ half(8)) >>> 0 || 1;
 }
 
 const twoTo32 = 2 ** 32;

@@ -97,8 +97,15 @@ function isReadable({ command, keyHash, requestHash, timeMs }: Once): boolean {
 }
 
 /** Another time it might have passed, or other code might know it: nothing to be kept. */
+const passing: ReadonlySet<EtcdErrorName> = new Set<EtcdErrorName>([
+  'TooManyRequests',
+  'NotCapable',
+  'NoSpace',
+  'Corrupt',
+]);
+
 function isFinal(error: EtcdErrorName): boolean {
-  return error !== 'TooManyRequests' && error !== 'NotCapable';
+  return !passing.has(error);
 }
 
 function repeated(kept: Uint8Array, entry: EntryBudget): CommandResult {

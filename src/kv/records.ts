@@ -7,7 +7,13 @@ import type { Row, SqlValue } from './sql.ts';
 import { perSet, type SetSql } from './table-sets.ts';
 
 /** Never used again for another one: rows of it may be on disks. */
-export const kinds = { secret: 0, user: 1, role: 2, alarm: 3, member: 4 } as const;
+export const kinds = {
+  ...{ secret: 0, user: 1, role: 2, alarm: 3, member: 4 },
+  /** The version that an operator has announced to go back to; no name. */
+  downgrade: 5,
+  /** The last ones (compactions.ts); no name. */
+  compactions: 6,
+} as const;
 export type Kind = (typeof kinds)[keyof typeof kinds];
 
 export interface StateRecord {

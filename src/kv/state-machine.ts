@@ -9,6 +9,7 @@
 import { checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../api/gen/rpc_pb.js';
+import { Alarms } from './alarms.ts';
 import { applyCommands, type CommandResult } from './apply.ts';
 import { attachedKeys } from './attachments.ts';
 import { Auth } from './auth/auth.ts';
@@ -17,9 +18,11 @@ import { type Caller, permit } from './auth/permit.ts';
 import { currentRulesVersion, decodeBatch } from './batch.ts';
 import type { Bounds } from './bounds.ts';
 import { compactionPending, compactStep } from './compaction.ts';
+import { downgradeRefusal } from './downgrade.ts';
 import { type Change, type ChangePage, changePage, encodeEvent, previousOf } from './events.ts';
 import { logicalHash } from './hash.ts';
 import type { Position } from './history.ts';
+import { type HashedHistory, type HashedKeys, historyHash, keysHash } from './keys-hash.ts';
 import { type Lease, type LeaseChanges, Leases } from './leases.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
@@ -93,6 +96,7 @@ export class StateMachine {
       leases: new Leases(setSql),
       records,
       auth: new Auth(records, progress),
+      alarms: new Alarms(records),
       progress,
       limits: { ...defaultLimits, ...limits },
     };
@@ -132,8 +136,8 @@ export class StateMachine {
       const { rulesVersion } = batch;
       if (rulesVersion < 1 || rulesVersion > this.newestRules)
         return { ok: false, unknownVersion: rulesVersion };
-      results = applyCommands(this.store, batch, index);
       progress.rulesVersion = rulesVersion;
+      results = applyCommands(this.store, batch, index);
     }
     progress.appliedIndex = index;
     return { ok: true, results };
@@ -186,6 +190,15 @@ export class StateMachine {
     return this.store.auth;
   }
 
+  get alarms(): Alarms {
+    return this.store.alarms;
+  }
+
+  /** Whether going back to this version could be announced now; null: it could. */
+  downgradeRefusal(version: string): EtcdErrorName | null {
+    return downgradeRefusal(this.store, version);
+  }
+
   /** Null: this caller may, in the state as it is; nobody is a caller of his own kind. */
   permit(caller: Caller | null, needs: Needs): EtcdErrorName | null {
     return permit(this.store, caller, needs, { visitsLeft: this.store.limits.visits });
@@ -234,6 +247,16 @@ export class StateMachine {
   /** The same on members that hold the same logical state: see hash.ts. Yields between pages. */
   logicalHash(): Generator<void, string> {
     return logicalHash(this.store);
+  }
+
+  /** Of the keys at `revision` (0: the present one): see keys-hash.ts. Yields between pages. */
+  keysHash(revision: bigint): Generator<void, Outcome<HashedKeys>> {
+    return keysHash(this.store, revision);
+  }
+
+  /** Of the history up to `revision`: see keys-hash.ts. Yields between pages. */
+  historyHash(revision: number): Generator<void, Outcome<HashedHistory>> {
+    return historyHash(this.store, revision);
   }
 
   /**

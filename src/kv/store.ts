@@ -1,6 +1,6 @@
 /**
  * What the parts of the state machine share: the database, its progress in memory, the limits, and
- * the leases, records and users.
+ * the leases, records, users and alarms.
  */
 import type { EtcdErrorName } from '../api/errors.ts';
 import {
@@ -10,6 +10,7 @@ import {
   maxReplyBytes,
   maxVisitsPerEntry,
 } from '../api/limits.ts';
+import type { Alarms } from './alarms.ts';
 import type { Auth } from './auth/auth.ts';
 import type { Leases } from './leases.ts';
 import type { Records } from './records.ts';
@@ -55,6 +56,7 @@ export interface Store {
   readonly leases: Leases;
   readonly records: Records;
   readonly auth: Auth;
+  readonly alarms: Alarms;
 }
 
 export type Outcome<T> =

@@ -8,6 +8,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { CommandSchema } from '../api/gen/command_pb.js';
 import {
+  type MaintenanceQuery,
   type MemberReply,
   MemberReplySchema,
   type MemberRequest,
@@ -24,6 +25,7 @@ import { type Shown, shownBy } from './auth/callers.ts';
 import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
 import { type LeaseOutcome, LeaseService } from './lease-service.ts';
+import { isOfMember, MaintenanceService } from './maintenance-service.ts';
 import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
@@ -40,6 +42,7 @@ export class ClientService {
   private readonly membership: Membership;
   private readonly leases: LeaseService;
   private readonly auth: AuthService;
+  private readonly maintenance: MaintenanceService;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
@@ -48,6 +51,7 @@ export class ClientService {
     this.membership = new Membership(platform, group);
     this.leases = new LeaseService(platform, group, this.replies);
     this.auth = new AuthService(platform, group, this.replies);
+    this.maintenance = new MaintenanceService(platform, group, this.replies);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -57,6 +61,9 @@ export class ClientService {
     const { readHere } = request;
     const measured: Measured = { quorumMs: null, stalenessMs: null, namesPlaces: readHere };
     if (!this.group.canServe) return this.replies.sign(failure('NotCapable'), measured);
+    const { op } = request;
+    if (op.case === 'maintenance' && isOfMember(op.value, request.serializable))
+      return this.replies.sign(await this.maintain(request, op.value, deadline), measured);
     if (request.serializable && isRead(request)) {
       const reply = await this.serializableRead(request, deadline, measured);
       return this.replies.sign(reply, measured);
@@ -101,12 +108,44 @@ export class ClientService {
         return this.atReadPoint(deadline, () => this.auth.issue(op.value));
       case 'authWhoIs':
         return this.atReadPoint(deadline, () => this.auth.whoIs(shown));
+      case 'maintenance':
+        return this.ofGroup(request, op.value, asRoot, deadline);
       default:
         return this.linearizableRead(request, deadline, measured);
     }
   }
 
-  private async atReadPoint(deadline: number, serve: () => MemberReply): Promise<MemberReply> {
+  private maintain(
+    request: MemberRequest,
+    query: MaintenanceQuery,
+    deadline: number,
+  ): Promise<MemberReply> {
+    const shown = shownBy(request, this.platform.wallTime());
+    return this.maintenance.answer(query, shown, deadline);
+  }
+
+  /** What is of the whole group. */
+  private async ofGroup(
+    request: MemberRequest,
+    { query, ...rest }: MaintenanceQuery,
+    asRoot: () => EtcdErrorName | null,
+    deadline: number,
+  ): Promise<MemberReply> {
+    if (query.case === 'moveLeader') {
+      const place = this.maintenance.placeOfMember(query.value.targetID);
+      const refused = asRoot() ?? (place === null ? 'BadLeaderTransferee' : null);
+      if (refused || place === null) return failure(refused ?? 'BadLeaderTransferee');
+      const outcome = await this.membership.transfer(place, asRoot, deadline);
+      return outcome === 'done' ? this.maintenance.moved() : this.changed(outcome);
+    }
+    const answer = () => this.maintain(request, { query, ...rest }, deadline);
+    return this.atReadPoint(deadline, answer);
+  }
+
+  private async atReadPoint(
+    deadline: number,
+    serve: () => MemberReply | Promise<MemberReply>,
+  ): Promise<MemberReply> {
     const outcome = await this.group.readPoint(deadline);
     return outcome === 'ready' ? serve() : this.unread(outcome);
   }
@@ -356,6 +395,8 @@ function isRepeatable(request: MemberRequest): boolean {
     case 'authIssue':
     case 'authWhoIs':
       return true;
+    case 'maintenance':
+      return op.value.query.case !== 'moveLeader';
     default:
       return isRead(request);
   }

@@ -20,6 +20,7 @@ import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember }
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
+import { Hashing } from './hashing.ts';
 import { type Identity, incarnationOf, memberId, numericId, placeOf } from './identity.ts';
 import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
 import type { Office } from './lease-clock.ts';
@@ -74,6 +75,7 @@ export class GroupMember {
   private readonly storage: MemberStorage;
   readonly peers: Peers;
   readonly watches: WatchHub;
+  readonly hashing: Hashing;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
   private readonly conditions = new Conditions(this.room);
@@ -120,6 +122,7 @@ export class GroupMember {
       group: () => this.groupAround(),
     });
     this.watches = new WatchHub(this.hubHome(), platform.sockets());
+    this.hashing = new Hashing(platform);
     this.alarms = new Alarms(platform, identity.plan);
     this.leases = new Leases(platform, this.machine, this.proposals, () => this.turn(nothing));
     this.watchdog = this.newWatchdog();

@@ -7,6 +7,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
+import { AlarmResponseSchema, DowngradeResponseSchema } from '../api/gen/maintenance_pb.js';
 import {
   type MemberReply,
   MemberReplySchema,
@@ -78,6 +79,10 @@ export class Replies {
         return reply(toBinary(LeaseRevokeResponseSchema, response.value));
       case 'auth':
         return reply(toBinary(AuthEnableResponseSchema, response.value));
+      case 'alarm':
+        return reply(toBinary(AlarmResponseSchema, response.value));
+      case 'downgrade':
+        return reply(toBinary(DowngradeResponseSchema, response.value));
     }
   }
 

@@ -5,9 +5,11 @@
  * to found groups or to wake members with them, though: whoever is not authorized gets a report of
  * this process alone, and no member is asked. Who is authorized gets etcd's checks.
  */
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { etcdErrors } from '../api/errors.ts';
-import { PingSchema } from '../api/gen/member_pb.js';
+import { type AlarmMember, AlarmResponseSchema, AlarmType } from '../api/gen/maintenance_pb.js';
+import { MaintenanceQuerySchema } from '../api/gen/member_pb.js';
+import { etcdVersions } from '../api/version.ts';
 import { nobody } from './auth/credentials.ts';
 import type { RouterEnv } from './env.ts';
 import { corsHeaders, getOnly, plainText } from './etcd/headers.ts';
@@ -15,7 +17,6 @@ import { startDeadline } from './http/deadline.ts';
 import { rawQuery } from './http/path.ts';
 import { askGroup } from './members/ask.ts';
 import { countHealth } from './metrics/rpc-counts.ts';
-import { etcdVersions } from './version.ts';
 
 interface Probe {
   readonly request: Request;
@@ -25,25 +26,37 @@ interface Probe {
   readonly mayAsk: boolean;
 }
 
-/** What is wrong, or null. */
-type Check = (probe: Probe) => Promise<string | null>;
+/** Each of the two questions is asked once, whatever number of checks wants to know. */
+interface Asked {
+  readonly serializable: () => Promise<Health>;
+  readonly linearizable: () => Promise<Health>;
+}
 
-/** They ask the group, so they are no part of what a stranger is told. */
-const askingChecks: ReadonlySet<string> = new Set(['serializable_read', 'linearizable_read']);
+interface Health {
+  /** Why the group could not be read; null: it could. */
+  readonly failure: string | null;
+  readonly alarms: readonly AlarmMember[];
+}
 
-const nothingToCheck: Check = async () => null;
+/** What is wrong, or null. They ask the group, so a stranger is not told of those that do. */
+type Check = ((asked: Asked) => Promise<string | null>) | null;
+
+const serializableRead: Check = async (asked) => (await asked.serializable()).failure;
 
 const livezChecks: Readonly<Record<string, Check>> = {
-  serializable_read: (probe) => ping(probe, true),
+  serializable_read: serializableRead,
 };
 
 const readyzChecks: Readonly<Record<string, Check>> = {
-  // A member whose state does not match stops itself, so no living member has such an alarm.
-  data_corruption: nothingToCheck,
-  serializable_read: (probe) => ping(probe, true),
-  linearizable_read: (probe) => ping(probe, false),
+  data_corruption: async (asked) => {
+    const { alarms } = await asked.serializable();
+    const isRaised = alarms.some(({ alarm }) => alarm === AlarmType.CORRUPT);
+    return isRaised ? 'alarm activated: CORRUPT' : null;
+  },
+  serializable_read: serializableRead,
+  linearizable_read: async (asked) => (await asked.linearizable()).failure,
   // The router is no member, and asks learners for nothing.
-  non_learner: nothingToCheck,
+  non_learner: null,
 };
 
 export function serveVersion(request: Request): Response {
@@ -55,16 +68,17 @@ export function serveVersion(request: Request): Response {
 export async function serveHealth(probe: Probe): Promise<Response> {
   if (probe.request.method !== 'GET') return getOnly();
   const query = new URLSearchParams(rawQuery(probe.request.url));
-  const reason = await ping(probe, query.get('serializable') === 'true');
-  countHealth(probe.tenant, reason === null);
-  if (reason === null) {
+  const excluded = new Set(query.getAll('exclude'));
+  const { failure, alarms } = await health(probe, query.get('serializable') === 'true');
+  const alarm = alarms.find((one) => !excluded.has(AlarmType[one.alarm]));
+  const alarmReason = alarm && `ALARM ${AlarmType[alarm.alarm]}`;
+  const reason = failure === null ? alarmReason : `RANGE ERROR:${failure}`;
+  countHealth(probe.tenant, reason === undefined);
+  if (reason === undefined) {
     const headers = { ...corsHeaders, 'content-type': 'text/plain; charset=utf-8' };
     return new Response(JSON.stringify({ health: 'true', reason: '' }), { headers });
   }
-  return plainText(
-    `${JSON.stringify({ health: 'false', reason: `RANGE ERROR:${reason}` })}\n`,
-    503,
-  );
+  return plainText(`${JSON.stringify({ health: 'false', reason })}\n`, 503);
 }
 
 export function serveLivez(probe: Probe, check: string | null): Promise<Response> {
@@ -86,9 +100,10 @@ async function serveChecks(
   const excluded = new Set(query.getAll('exclude'));
   const chosen = Object.entries(checks)
     .filter(([name]) => (only === null ? !excluded.has(name) : name === only))
-    .filter(([name]) => probe.mayAsk || !askingChecks.has(name));
+    .filter(([, check]) => probe.mayAsk || check === null);
+  const asked = { serializable: once(probe, true), linearizable: once(probe, false) };
   const results = await Promise.all(
-    chosen.map(async ([name, check]) => ({ name, reason: await check(probe) })),
+    chosen.map(async ([name, check]) => ({ name, reason: check && (await check(asked)) })),
   );
   const lines = results
     .map(({ name, reason }) =>
@@ -99,15 +114,26 @@ async function serveChecks(
   return plainText(`${query.has('verbose') ? lines : ''}ok\n`);
 }
 
-async function ping(probe: Probe, serializable: boolean): Promise<string | null> {
-  if (!probe.mayAsk) return null;
+function once(probe: Probe, serializable: boolean): () => Promise<Health> {
+  let asked: Promise<Health> | null = null;
+  return () => {
+    asked ??= health(probe, serializable);
+    return asked;
+  };
+}
+
+async function health(probe: Probe, serializable: boolean): Promise<Health> {
+  if (!probe.mayAsk) return { failure: null, alarms: [] };
+  const value = create(MaintenanceQuerySchema, { query: { case: 'health', value: {} } });
   const answer = await askGroup({
     env: probe.env,
     tenant: probe.tenant,
     kind: serializable ? 'serializable' : 'read',
-    op: { case: 'ping', value: create(PingSchema) },
+    op: { case: 'maintenance', value },
     credentials: nobody,
     deadline: startDeadline(null, Date.now()),
   });
-  return answer.ok ? null : etcdErrors[answer.error].message;
+  if (!answer.ok) return { failure: etcdErrors[answer.error].message, alarms: [] };
+  const { alarms } = fromBinary(AlarmResponseSchema, answer.response);
+  return { failure: null, alarms };
 }

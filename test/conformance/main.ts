@@ -3,8 +3,8 @@
  * of 3 members; then with members of the group dying between the requests; then with reads sent to followers.
  *
  *   --mode MODE     only plain, faults or followers
- *   --members N     only groups of N members (default: 1 and 3; faults and followers: 3)
- *   --until NAME    send what stands before that exchange (default: maint-status, then locks and elections)
+ *   --members N     only groups of N members (default: 1 and 3; followers, and mostly faults: 3)
+ *   --until NAME    send what stands before that exchange (default: what is offered, in sections)
  *   --from NAME     begin with that exchange, at the revision that it was recorded at
  *   --only REGEX    judge only exchanges of that name
  *   --seed N        of the faults (default: 1)
@@ -40,6 +40,8 @@ interface Section {
   readonly until: string | null;
   /** Sent, and not judged. */
   readonly except?: RegExp;
+  /** Only of groups of so many members; default: 1 and 3. */
+  readonly sizes?: readonly Size[];
 }
 
 /**
@@ -48,16 +50,21 @@ interface Section {
  */
 const notOfUsers = new RegExp(
   `^auth-(${[
-    'status-call-no-token|member-list-no-token',
-    'alice-(defragment-denied|alarm|status|hashkv|snapshot-denied)',
+    'member-list-no-token|alice-snapshot-denied',
     'alice-compact|alice-range-(prefix|subrange)-ok',
     'root-range-bearer-prefix',
   ].join('|')})$`,
 );
 
-/** What is offered so far; between the first two stand alarms and members. */
+const notOfMaintenance = /^maint-snapshot$/;
+
+/** What is offered so far; after alarms, which were recorded with one member, stand members. */
 const sections: readonly Section[] = [
-  { title: 'keys, watches, leases', from: null, until: 'maint-status' },
+  {
+    ...{ title: 'keys, watches, leases, alarms', from: null, until: 'member-list' },
+    ...{ except: notOfMaintenance, sizes: [1] },
+  },
+  { title: 'keys, watches, leases', from: null, until: 'maint-status', sizes: [3] },
   { title: 'locks, elections', from: 'lock-lease-a', until: 'auth-status-disabled' },
   { title: 'users, roles', from: 'auth-status-disabled', until: null, except: notOfUsers },
 ];
@@ -86,7 +93,7 @@ async function main(): Promise<boolean> {
 function passes(): (Pass & { title: string })[] {
   return modesAsked().flatMap((mode) =>
     asked().flatMap((section) =>
-      sizesFor(mode).map((members) => ({
+      sizesFor(mode, section).map((members) => ({
         title: `${section.title}: groups of ${members}${mode === 'plain' ? '' : `, ${mode}`}`,
         mode,
         members,
@@ -118,8 +125,12 @@ function modesAsked(): readonly Mode[] {
   return [mode];
 }
 
-function sizesFor(mode: Mode): readonly Size[] {
-  if (options.members === undefined) return mode === 'plain' ? [1, 3] : [3];
+function sizesFor(mode: Mode, { sizes = [1, 3] }: Section): readonly Size[] {
+  if (options.members === undefined) {
+    if (mode === 'plain') return sizes;
+    if (sizes.includes(3)) return [3];
+    return mode === 'faults' ? sizes : [];
+  }
   const members = Number(options.members);
   if (members !== 1 && members !== 3 && members !== 5) throw new Error('--members: 1, 3 or 5');
   return [members];

@@ -101,7 +101,7 @@ describe('a deployment with a token', () => {
   test('asks the group about its health for who has the token', async () => {
     const { answer, fake } = await ask(vars, '/health', bearer('s3cret'));
     expect(answer.status).toBe(200);
-    expect(fake.sent.map(({ request }) => request.op.case)).toEqual(['ping']);
+    expect(fake.sent.map(({ request }) => request.op.case)).toEqual(['maintenance']);
   });
 
   test('a tenant that nobody opened is not there: 404, but 401 first', async () => {

@@ -50,6 +50,20 @@ export function namedError(name: EtcdErrorName): Response {
   return gatewayError(code, message);
 }
 
+/** etcd hands some errors of its auth package on as they are, and then they have no code. */
+export function namedErrorOfAuth(name: EtcdErrorName): Response {
+  const { message } = etcdErrors[name];
+  const isOfAuth = refusalsOfAuth.has(name);
+  if (!isOfAuth) return namedError(name);
+  return gatewayError(GrpcCode.Unknown, message.replace('etcdserver: ', 'auth: '));
+}
+
+const refusalsOfAuth: ReadonlySet<EtcdErrorName> = new Set<EtcdErrorName>([
+  'PermissionDenied',
+  'UserEmpty',
+  'InvalidAuthToken',
+]);
+
 /** The line that ends a stream that has begun, with what the clients of all versions look for. */
 export function streamError(name: EtcdErrorName): string {
   const { code, message } = etcdErrors[name];

@@ -8,16 +8,17 @@ import { credentialsOf } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
 import { isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
-import { nameOf } from '../members/call.ts';
+import { type MemberOp, nameOf } from '../members/call.ts';
 import { type Via, vias } from '../members/nearest.ts';
 import { countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
-import { gatewayError, messageTooLarge, namedError } from './errors.ts';
+import { gatewayError, messageTooLarge, namedError, namedErrorOfAuth } from './errors.ts';
 import { BadJson } from './json-text.ts';
 import { keepAlive } from './lease-keep-alive.ts';
 import { lock, unlock } from './lock.ts';
+import { maintenanceMethods } from './maintenance-methods.ts';
 import { type Method, methods, type Plan } from './methods.ts';
 import { deadlineOf, type GatewayCall, passOn, readSent } from './request.ts';
 import { serveWatch } from './watch.ts';
@@ -37,7 +38,11 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
   ['election/observe', observe],
 ]);
 
-const ofOneQuestion: ReadonlyMap<string, Method> = new Map([...methods, ...authMethods]);
+const ofOneQuestion: ReadonlyMap<string, Method> = new Map([
+  ...methods,
+  ...authMethods,
+  ...maintenanceMethods,
+]);
 
 /** `rpc` is the path after /v3/. */
 export async function serveGateway(
@@ -67,7 +72,7 @@ async function serveRpc(
   if (method === undefined && service === undefined)
     return gatewayError(GrpcCode.NotFound, 'Not Found');
   if (request.method !== 'POST') return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');
-  const deadline = deadlineOf(request);
+  const deadline = deadlineOf(request, method?.isLong);
   if (deadline instanceof Response) return deadline;
   const sent = await readSent(request, deadline);
   if (sent instanceof Response) return sent;
@@ -92,13 +97,19 @@ async function call(method: Method, asking: GatewayCall): Promise<Response> {
   if (plan.kind === 'refused') return namedError(plan.error);
   const { kind, op } = plan;
   const asked = { env, tenant, credentials, kind, op, deadline };
-  const mayFollow = via !== null && (op.case === 'range' || op.case === 'readTxn');
+  const mayFollow = via !== null && isOfOneMember(plan);
   const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
-  if (!answer.ok) return namedError(answer.error);
+  if (!answer.ok) return (method.wordsOfAuth ? namedErrorOfAuth : namedError)(answer.error);
   const response = passOn(asking, method.response, answer.response);
   if (via !== null && answer.servedBy)
     response.headers.set('kv-served-by', nameOf(answer.servedBy));
   return response;
+}
+
+/** A read of keys; or what a member tells of itself. */
+function isOfOneMember({ kind, op }: Pick<Plan & { op: MemberOp }, 'kind' | 'op'>): boolean {
+  if (op.case === 'maintenance') return kind === 'serializable';
+  return op.case === 'range' || op.case === 'readTxn';
 }
 
 /**

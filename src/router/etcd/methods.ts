@@ -64,6 +64,10 @@ export interface Method {
   /** Throws BadJson. */
   readonly plan: (sent: Sent) => Plan;
   readonly response: DescMessage;
+  /** Who may not do it is told so in the words of etcd's auth package. */
+  readonly wordsOfAuth?: true;
+  /** It may take longer than the usual deadline. */
+  readonly isLong?: true;
 }
 
 type CommandOp = Exclude<Command['op'], { case: undefined }>;

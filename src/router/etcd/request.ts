@@ -25,9 +25,12 @@ export interface GatewayCall {
 const bodyBytesMax = 4 * maxMessageBytes;
 
 /** A Response is the refusal of a header that is malformed. */
-export function deadlineOf(request: Request): Deadline | Response {
+export function deadlineOf(request: Request, isLong = false): Deadline | Response {
   const header = request.headers.get('grpc-timeout');
-  if (header === null || header === '') return startDeadline(null, Date.now());
+  if (header === null || header === '') {
+    const deadline = startDeadline(null, Date.now());
+    return isLong ? { ...deadline, atMs: Date.now() + maxRequestTimeoutMs } : deadline;
+  }
   const timeoutMs = parseGrpcTimeout(header);
   if (!Number.isNaN(timeoutMs)) return startDeadline(timeoutMs, Date.now());
   return gatewayError(GrpcCode.InvalidArgument, `invalid grpc-timeout: ${header}`);

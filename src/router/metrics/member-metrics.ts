@@ -10,7 +10,7 @@ import {
   type PeerMetrics,
   roundTripBoundsMs,
 } from '../../api/member.ts';
-import { etcdVersions } from '../version.ts';
+import { etcdVersions } from '../../api/version.ts';
 import { type Distribution, family, histogram, type Labels, type Sample } from './text.ts';
 
 type Of<T> = readonly [name: string, help: string, read: (of: T) => number];

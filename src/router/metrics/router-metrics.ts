@@ -2,7 +2,7 @@
  * What this isolate's router has counted. A deployment has many isolates, and whichever a scrape meets
  * answers: the label `isolate` keeps them apart, so that no counter seems to fall.
  */
-import { etcdVersions } from '../version.ts';
+import { etcdVersions } from '../../api/version.ts';
 import { counters, requestCounts } from './counters.ts';
 import { countsOf, durationBounds, type RpcCounts } from './rpc-counts.ts';
 import { type Distribution, family, histogram, type Labels, type Sample } from './text.ts';

@@ -216,8 +216,8 @@ export const authMutants: readonly Mutant[] = [
     {
       name: 'puts-of-nobody-pass',
       standsFor: 'puts that stand together in an entry are not looked at',
-      find: 'const puts = store.auth.enabled ? [] : plainPuts(commands, at);',
-      replace: 'const puts = store.auth.enabled && !HIT ? [] : plainPuts(commands, at);',
+      find: 'const isLookedAt = store.auth.enabled ||',
+      replace: 'const isLookedAt = (store.auth.enabled && !HIT) ||',
       hint: kv('permit'),
     },
   ]),

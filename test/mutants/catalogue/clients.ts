@@ -90,8 +90,8 @@ export const clientMutants: readonly Mutant[] = [
     {
       name: 'momentary-refusal-kept',
       standsFor: 'a full entry refuses a command for a day',
-      find: "return error !== 'TooManyRequests' && error !== 'NotCapable';",
-      replace: "return HIT || (error !== 'TooManyRequests' && error !== 'NotCapable');",
+      find: 'return !passing.has(error);',
+      replace: 'return HIT || !passing.has(error);',
       hint: once,
     },
     {

@@ -1,5 +1,9 @@
 /** A member that leads and serves from a real state machine, so that routes can be tested whole. */
 import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AlarmResponseSchema,
+  DowngradeResponseSchema,
+} from '../../../src/api/gen/maintenance_pb.js';
 import type { MemberReply } from '../../../src/api/gen/member_pb.js';
 import {
   AuthEnableResponseSchema,
@@ -67,6 +71,10 @@ function encode(response: CommandResponse): Uint8Array {
       return new Uint8Array();
     case 'auth':
       return toBinary(AuthEnableResponseSchema, response.value);
+    case 'alarm':
+      return toBinary(AlarmResponseSchema, response.value);
+    case 'downgrade':
+      return toBinary(DowngradeResponseSchema, response.value);
     default:
       return response satisfies never;
   }
