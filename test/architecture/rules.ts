@@ -31,7 +31,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   },
   bridge: {
     layers: ['api'],
-    packages: [...protobuf, '@connectrpc/*', 'node:*'],
+    packages: [...protobuf, '@grpc/grpc-js', 'prom-client', 'undici', 'ws', 'node:*'],
     deterministic: false,
   },
   api: { layers: [], packages: protobuf, deterministic: false },

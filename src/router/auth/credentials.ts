@@ -26,11 +26,12 @@ export function withSecret(request: Request, { API_TOKEN = '' }: RouterEnv): Req
 
 /**
  * Where etcd's gateway looks: the metadata `token`, then `authorization`, bare or as `Bearer`. With the
- * deployment's secret in the latter, a token in the former names the user for whom it is asked.
+ * deployment's secret in the latter, a token in the former names the user for whom it is asked; an empty
+ * one, nobody.
  */
 export function credentialsOf(request: Request, env: RouterEnv): Credentials {
-  const token = request.headers.get('grpc-metadata-token') ?? '';
-  if (token !== '') return { operator: false, token };
+  const token = request.headers.get('grpc-metadata-token');
+  if (token !== null) return { operator: false, token };
   const shown = shownSecret(request) ?? '';
   return isDeploymentSecret(shown, env)
     ? { operator: true, token: '' }

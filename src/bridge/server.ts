@@ -1,0 +1,117 @@
+/** The gRPC server: every RPC of etcd v3 on its addresses, with or without TLS. */
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { serverStream, unary } from './calls.ts';
+import { check, healthRpcs, watchHealth } from './health.ts';
+import { keepAlives } from './keep-alives.ts';
+import type { Metrics } from './metrics.ts';
+import { type Rpc, rpcs } from './rpcs.ts';
+import type { Streams } from './streams.ts';
+import type { Upstream } from './upstream.ts';
+import { watches } from './watches.ts';
+
+type Bytes = Uint8Array;
+
+export interface Tls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Who signs clients' certificates; null: the system's. */
+  readonly trustedCa: Buffer | null;
+  /** A client has to show a certificate. */
+  readonly clientCertAuth: boolean;
+}
+
+/** The service refuses a message above 2 MiB with etcd's words; beyond this it is not even taken in. */
+const messageBytesMax = 8 * 1024 * 1024;
+/** Streams of one connection: watches, mostly, of which one stream carries many. */
+const streamsMax = 100_000;
+
+export function createServer(upstream: Upstream, streams: Streams, metrics: Metrics): Server {
+  const server = new Server({
+    'grpc.max_receive_message_length': messageBytesMax,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': streamsMax,
+    interceptors: [metrics.interceptor],
+  });
+  const implementation: UntypedServiceImplementation = {};
+  const definition: Record<string, MethodDefinition<Bytes, Bytes>> = {};
+  const alive = keepAlives(upstream, streams);
+  for (const rpc of rpcs) {
+    definition[rpc.name] = definitionOf(rpc);
+    implementation[rpc.name] = handlerOf(upstream, streams, rpc, alive);
+  }
+  const [ofCheck, ofWatch] = healthRpcs;
+  definition[ofCheck.name] = definitionOf(ofCheck);
+  implementation[ofCheck.name] = check(upstream);
+  definition[ofWatch.name] = definitionOf(ofWatch);
+  implementation[ofWatch.name] = watchHealth(upstream, streams);
+  server.addService(definition, implementation);
+  return server;
+}
+
+export function credentialsOf(tls: Tls | null): ServerCredentials {
+  if (tls === null) return ServerCredentials.createInsecure();
+  const pairs = [{ private_key: tls.key, cert_chain: tls.cert }];
+  return ServerCredentials.createSsl(tls.trustedCa, pairs, tls.clientCertAuth);
+}
+
+/** Resolves to the port. */
+export function listen(
+  server: Server,
+  address: string,
+  credentials: ServerCredentials,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) =>
+      error ? reject(error) : resolve(port),
+    );
+  });
+}
+
+function handlerOf(
+  upstream: Upstream,
+  streams: Streams,
+  { path, shape }: Rpc,
+  alive: handleBidiStreamingCall<Bytes, Bytes>,
+):
+  | handleUnaryCall<Bytes, Bytes>
+  | handleServerStreamingCall<Bytes, Bytes>
+  | handleBidiStreamingCall<Bytes, Bytes> {
+  switch (shape) {
+    case 'unary':
+      return unary(upstream, path);
+    case 'serverStream':
+      return serverStream(upstream, streams, path);
+    case 'keepAlive':
+      return alive;
+    case 'watch':
+      return watches(upstream, streams);
+    default:
+      return shape satisfies never;
+  }
+}
+
+/** Messages are bytes. */
+export function definitionOf({
+  name,
+  shape,
+}: Pick<Rpc, 'name' | 'shape'>): MethodDefinition<Bytes, Bytes> {
+  const asIs = ({ buffer, byteOffset, byteLength }: Bytes) =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  return {
+    path: name,
+    requestStream: shape === 'watch' || shape === 'keepAlive',
+    responseStream: shape !== 'unary',
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+}

@@ -1,0 +1,49 @@
+/** How a call ends badly: gRPC's code and etcd's text, as the service said it or as the bridge has to. */
+import { GrpcCode } from '../api/errors.ts';
+
+export class CallFailed extends Error {
+  override readonly name = 'CallFailed';
+  readonly code: GrpcCode;
+
+  constructor(code: GrpcCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const codes: ReadonlySet<number> = new Set(Object.values(GrpcCode));
+
+/** What a body of the service in JSON says; of anything else, that the target is not the service. */
+export function failureOf(httpStatus: number, body: Uint8Array): CallFailed {
+  const said = parse(new TextDecoder().decode(body));
+  if (said !== null) return said;
+  // A proxy between here and there that is overloaded or has lost the service.
+  if (httpStatus >= 500 || httpStatus === 429)
+    return new CallFailed(GrpcCode.Unavailable, `target answered with status ${httpStatus}`);
+  const hint = 'is --target the URL of a Quorate service?';
+  return new CallFailed(GrpcCode.Unknown, `target answered with status ${httpStatus}: ${hint}`);
+}
+
+function parse(text: string): CallFailed | null {
+  try {
+    const body = JSON.parse(text) as { error?: unknown; code?: unknown; message?: unknown };
+    const said = (typeof body.error === 'object' ? body.error : body) as typeof body | null;
+    const { code, message } = said ?? {};
+    if (typeof code !== 'number' || typeof message !== 'string' || !codes.has(code)) return null;
+    return new CallFailed(code as GrpcCode, message);
+  } catch {
+    return null;
+  }
+}
+
+/** No connection: nothing was sent, so a client may try anything again. */
+export const unreachable = (why: string) =>
+  new CallFailed(GrpcCode.Unavailable, `there is no connection available: ${why}`);
+/** It may have taken effect. */
+export const outcomeUnknown = () =>
+  new CallFailed(
+    GrpcCode.Unavailable,
+    'etcdserver: request timed out, possibly due to connection lost',
+  );
+export const canceled = () => new CallFailed(GrpcCode.Canceled, 'context canceled');
+export const late = () => new CallFailed(GrpcCode.DeadlineExceeded, 'context deadline exceeded');

@@ -1,0 +1,192 @@
+/**
+ * The service, as the bridge asks it: calls with protobuf bodies over connections that are kept, streams of
+ * frames, and WebSockets (docs/decisions/bridge.md).
+ */
+import { Agent, type Dispatcher, errors } from 'undici';
+import { WebSocket } from 'ws';
+import { GrpcCode } from '../api/errors.ts';
+import { CallFailed, canceled, failureOf, late, outcomeUnknown, unreachable } from './status.ts';
+
+export interface Target {
+  /** Of the service, without a path. */
+  readonly url: string;
+  /** Null: the default one. */
+  readonly tenant: string | null;
+  /** The deployment's secret. Null: the target is open, or every client shows its own. */
+  readonly token: string | null;
+}
+
+/** What a call brings along. */
+export interface Asking {
+  /** Of a user, as the client showed it; empty: none. */
+  readonly userToken: string;
+  /** Milliseconds since the epoch; infinite: the client waits for ever. */
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+}
+
+const protobufType = 'application/protobuf';
+const connectTimeoutMs = 5_000;
+/** To one service. More calls wait their turn. */
+const connectionsMax = 256;
+const answerBytesMax = 64 * 1024 * 1024;
+const frameHeadBytes = 5;
+const errorFlag = 0x80;
+const frameBytesMax = 64 * 1024 * 1024;
+
+export class Upstream {
+  private readonly target: Target;
+  private readonly base: string;
+  private readonly agent: Agent;
+
+  constructor(target: Target) {
+    this.target = target;
+    this.base = target.tenant === null ? '/v3/' : `/t/${encodeURIComponent(target.tenant)}/v3/`;
+    this.agent = new Agent({
+      connections: connectionsMax,
+      connect: { timeout: connectTimeoutMs },
+      // Below the 15 s after which plain workerd closes a connection that is not used.
+      keepAliveTimeout: 5_000,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.agent.destroy();
+  }
+
+  /** The answer's message. Throws CallFailed. */
+  async call(path: string, body: Uint8Array, asking: Asking): Promise<Uint8Array> {
+    try {
+      const answer = await this.post(path, body, asking);
+      const bytes = await readAll(answer.body);
+      if (answer.statusCode !== 200) throw failureOf(answer.statusCode, bytes);
+      return bytes;
+    } catch (error) {
+      throw failed(error, asking);
+    }
+  }
+
+  /** Messages as they come. Throws CallFailed. */
+  async *stream(path: string, body: Uint8Array, asking: Asking): AsyncGenerator<Uint8Array, void> {
+    try {
+      const answer = await this.post(path, body, asking);
+      if (answer.statusCode !== 200) throw failureOf(answer.statusCode, await readAll(answer.body));
+      yield* framesOf(answer.body);
+    } catch (error) {
+      throw failed(error, asking);
+    }
+  }
+
+  /** Whether the target answers as the service does. Asks no member of a group. */
+  async isThere(): Promise<boolean> {
+    try {
+      const { statusCode, body } = await this.agent.request({
+        origin: this.target.url,
+        path: '/version',
+        method: 'GET',
+        signal: AbortSignal.timeout(connectTimeoutMs),
+      });
+      return statusCode === 200 && typeof (await body.json()) === 'object';
+    } catch {
+      return false;
+    }
+  }
+
+  /** For a watch: one request or response in each binary message. */
+  openWatch(asking: Asking): WebSocket {
+    const url = new URL(`${this.base}watch`, this.target.url);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    return new WebSocket(url.href, 'protobuf', {
+      headers: this.headers(asking),
+      handshakeTimeout: connectTimeoutMs,
+      maxPayload: frameBytesMax,
+      perMessageDeflate: false,
+    });
+  }
+
+  private post(path: string, body: Uint8Array, asking: Asking): Promise<Dispatcher.ResponseData> {
+    const left = asking.deadline - Date.now();
+    if (left <= 0) throw late();
+    const headers = { ...this.headers(asking), 'content-type': protobufType };
+    return this.agent.request({
+      origin: this.target.url,
+      path: this.base + path,
+      method: 'POST',
+      headers: Number.isFinite(left)
+        ? { ...headers, 'grpc-timeout': `${Math.ceil(left)}m` }
+        : headers,
+      body,
+      signal: asking.signal,
+    });
+  }
+
+  /**
+   * With the deployment's secret goes the user's token, even an empty one: what a client of the bridge may do is
+   * that user's or nobody's, never the operator's.
+   */
+  private headers({ userToken }: Asking): Record<string, string> {
+    const { token } = this.target;
+    if (token !== null)
+      return { authorization: `Bearer ${token}`, 'grpc-metadata-token': userToken };
+    return userToken === '' ? {} : { 'grpc-metadata-token': userToken };
+  }
+}
+
+/** Node's and undici's names of what happens before anything is sent. */
+const neverSent: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+]);
+
+function failed(error: unknown, { deadline, signal }: Asking): CallFailed {
+  if (error instanceof CallFailed) return error;
+  if (signal.aborted) return Date.now() >= deadline ? late() : canceled();
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && neverSent.has(code)) return unreachable(code);
+  if (error instanceof errors.UndiciError || typeof code === 'string') return outcomeUnknown();
+  throw error;
+}
+
+async function readAll(body: Dispatcher.ResponseData['body']): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > answerBytesMax)
+      throw new CallFailed(
+        GrpcCode.ResourceExhausted,
+        `answer larger than ${answerBytesMax} bytes`,
+      );
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+}
+
+/** Ends with a frame that says why, or with the answer; one that is cut off is a lost connection. */
+export async function* framesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of body) {
+    rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
+    while (rest.length >= frameHeadBytes) {
+      const length = rest.readUInt32BE(1);
+      if (length > frameBytesMax) throw outcomeUnknown();
+      if (rest.length < frameHeadBytes + length) break;
+      const message = rest.subarray(frameHeadBytes, frameHeadBytes + length);
+      if (rest[0] === errorFlag) throw failureOf(500, message);
+      rest = rest.subarray(frameHeadBytes + length);
+      yield message;
+    }
+  }
+  if (rest.length > 0) throw outcomeUnknown();
+}
