@@ -14,10 +14,11 @@ import { isAuthorized } from './auth/gate.ts';
 import { serveChaos } from './chaos.ts';
 import type { KeepGoing, RouterEnv } from './env.ts';
 import { gatewayError } from './etcd/errors.ts';
-import { serveGateway } from './etcd/gateway.ts';
-import { pageNotFound, preflight } from './etcd/headers.ts';
+import { isOffered, serveGateway } from './etcd/gateway.ts';
+import { elsewhere, pageNotFound, preflight } from './etcd/headers.ts';
+import { straighten } from './etcd/paths.ts';
 import { serveHealth, serveLivez, serveReadyz, serveVersion } from './health.ts';
-import { rawPath } from './http/path.ts';
+import { rawPath, rawQuery } from './http/path.ts';
 import { countRequest } from './metrics/counters.ts';
 import { serveMetrics } from './metrics/metrics.ts';
 import { restPreflight, withCors } from './rest/cors.ts';
@@ -60,7 +61,7 @@ type Serve = (c: Ctx, tenant: string, path: string) => Response | Promise<Respon
 export function createRouter(): RouterApp {
   const app: RouterApp = new Hono({ getPath: (request) => rawPath(request.url) });
   for (const prefix of ['', '/t/:tenant']) {
-    addEtcdRoutes(app, prefix);
+    addEtcdRoutes(app, prefix, (c, lost) => astray(app, c, lost));
     addRestRoutes(app, prefix);
     addOpenRoutes(app, prefix);
   }
@@ -68,7 +69,7 @@ export function createRouter(): RouterApp {
     '/chaos/:fault',
     closed(etcdSurface, (c) => serveChaos(c.req.raw, c.env, c.req.param('fault') ?? '')),
   );
-  app.notFound(closed(etcdSurface, () => pageNotFound()));
+  app.notFound(closed(etcdSurface, (c) => astray(app, c, pageNotFound)));
   app.onError((error, c) => {
     const rest = split(c.req.path).path.startsWith('/v1');
     // Hono's validator throws this for a body that is no JSON.
@@ -82,10 +83,15 @@ export function createRouter(): RouterApp {
   return app;
 }
 
-function addEtcdRoutes(app: RouterApp, prefix: string): void {
+type Astray = (c: Ctx, lost: () => Response) => Response | Promise<Response>;
+
+function addEtcdRoutes(app: RouterApp, prefix: string, otherwise: Astray): void {
   for (const version of ['/v3/', '/v3beta/']) {
-    const serve: Serve = (c, tenant, path) =>
-      serveGateway(c.req.raw, c.env, tenant, path.slice(version.length), keeperOf(c));
+    const serve: Serve = (c, tenant, path) => {
+      const rpc = path.slice(version.length);
+      if (isOffered(rpc)) return serveGateway(c.req.raw, c.env, tenant, rpc, keeperOf(c));
+      return otherwise(c, () => gatewayError(GrpcCode.NotFound, 'Not Found'));
+    };
     app.all(`${prefix}${version}*`, closed(etcdSurface, serve));
   }
   app.all(
@@ -97,6 +103,35 @@ function addEtcdRoutes(app: RouterApp, prefix: string): void {
 function addRestRoutes(app: RouterApp, prefix: string): void {
   const serve: Serve = (c, tenant, path) => serveRest(c.req.raw, c.env, tenant, path, keeperOf(c));
   app.all(`${prefix}/v1/*`, closed(restSurface, serve));
+}
+
+/** Nobody serves the path as it came: etcd's clients may have meant another one (paths.ts). */
+function astray(app: RouterApp, c: Ctx, lost: () => Response): Response | Promise<Response> {
+  const { raw } = c.req;
+  const straight = straighten(rawPath(raw.url));
+  switch (straight.kind) {
+    case 'none':
+      return lost();
+    case 'malformed':
+      return gatewayError(
+        GrpcCode.InvalidArgument,
+        'a % in the path is not followed by two digits',
+      );
+    case 'elsewhere':
+      return elsewhere(straight.path, rawQuery(raw.url));
+    case 'decoded': {
+      const url = raw.url.replace(rawPath(raw.url), straight.path);
+      return app.fetch(new Request(url, raw), c.env, contextOf(c));
+    }
+  }
+}
+
+function contextOf(c: Ctx): ExecutionContext | undefined {
+  try {
+    return c.executionCtx as ExecutionContext;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lets work of a request end that its client no longer waits for; without it the runtime stops it. */

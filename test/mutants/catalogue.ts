@@ -4,6 +4,7 @@ import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
 import { deadlineMutants } from './catalogue/deadlines.ts';
+import { edgeMutants } from './catalogue/edges.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { leaseMutants } from './catalogue/leases.ts';
 import { lockMutants } from './catalogue/locks.ts';
@@ -26,4 +27,5 @@ export const mutants: readonly Mutant[] = [
   ...leaseMutants,
   ...authMutants,
   ...lockMutants,
+  ...edgeMutants,
 ];

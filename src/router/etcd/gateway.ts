@@ -6,15 +6,17 @@ import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
-import { isOver } from '../http/deadline.ts';
+import { type Deadline, isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import { type MemberOp, nameOf } from '../members/call.ts';
 import { type Via, vias } from '../members/nearest.ts';
 import { countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
+import { serveCallSocket } from './call-socket.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError, namedErrorOfAuth } from './errors.ts';
+import type { Sent } from './form.ts';
 import { BadJson } from './json-text.ts';
 import { keepAlive } from './lease-keep-alive.ts';
 import { lock, unlock } from './lock.ts';
@@ -52,33 +54,54 @@ export async function serveGateway(
   rpc: string,
   keepGoing: KeepGoing,
 ): Promise<Response> {
-  const isCall = request.method === 'POST' || request.headers.has('upgrade');
-  const counted = isCall ? countRpc(tenant, rpc) : null;
-  const response = await serveRpc(request, env, tenant, rpc, keepGoing);
-  counted?.(response);
-  return response;
+  if (!isOffered(rpc)) return gatewayError(GrpcCode.NotFound, 'Not Found');
+  const isSocket = request.headers.get('upgrade')?.toLowerCase() === 'websocket';
+  if (request.method !== 'POST' && !isSocket)
+    return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');
+  const counted = async (serve: () => Promise<Response>) => {
+    const end = countRpc(tenant, rpc);
+    const response = await serve();
+    end?.(response);
+    return response;
+  };
+  if (rpc === 'watch') return counted(() => serveWatch(request, env, tenant));
+  const from = { env, tenant, keepGoing };
+  if (!isSocket) return counted(() => serveBody(rpc, request, from));
+  return serveCallSocket(request, rpc === 'lease/keepalive', (sent, asking) =>
+    counted(async () => serveSent(rpc, asking, sent, from)),
+  );
 }
 
-async function serveRpc(
-  request: Request,
-  env: RouterEnv,
-  tenant: string,
-  rpc: string,
-  keepGoing: KeepGoing,
-): Promise<Response> {
-  if (rpc === 'watch') return serveWatch(request, env, tenant);
-  const method = ofOneQuestion.get(rpc);
-  const service = services.get(rpc);
-  if (method === undefined && service === undefined)
-    return gatewayError(GrpcCode.NotFound, 'Not Found');
-  if (request.method !== 'POST') return gatewayError(GrpcCode.Unimplemented, 'Method Not Allowed');
-  const deadline = deadlineOf(request, method?.isLong);
+/** Whether there is such a path after /v3/. */
+export function isOffered(rpc: string): boolean {
+  return rpc === 'watch' || ofOneQuestion.has(rpc) || services.has(rpc);
+}
+
+type From = Pick<GatewayCall, 'env' | 'tenant' | 'keepGoing'>;
+
+async function serveBody(rpc: string, request: Request, from: From): Promise<Response> {
+  const deadline = deadlineOf(request, ofOneQuestion.get(rpc)?.isLong);
   if (deadline instanceof Response) return deadline;
   const sent = await readSent(request, deadline);
-  if (sent instanceof Response) return sent;
+  return sent instanceof Response ? sent : dispatch(rpc, request, sent, deadline, from);
+}
+
+async function serveSent(rpc: string, request: Request, sent: Sent, from: From): Promise<Response> {
+  const deadline = deadlineOf(request, ofOneQuestion.get(rpc)?.isLong);
+  return deadline instanceof Response ? deadline : dispatch(rpc, request, sent, deadline, from);
+}
+
+function dispatch(
+  rpc: string,
+  request: Request,
+  sent: Sent,
+  deadline: Deadline,
+  { env, tenant, keepGoing }: From,
+): Promise<Response> {
   const credentials = credentialsOf(request, env);
   const asked = { request, env, tenant, credentials, sent, deadline, keepGoing };
-  return service === undefined ? call(method as Method, asked) : service(asked);
+  const service = services.get(rpc);
+  return service === undefined ? call(ofOneQuestion.get(rpc) as Method, asked) : service(asked);
 }
 
 async function call(method: Method, asking: GatewayCall): Promise<Response> {

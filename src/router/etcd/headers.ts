@@ -39,3 +39,9 @@ export function pageNotFound(): Response {
 export function getOnly(): Response {
   return plainText('Method Not Allowed\n', 405, { allow: 'GET' });
 }
+
+/** 308, unlike etcd's 301: a client that follows it sends its POST again, and no GET. */
+export function elsewhere(path: string, query: string): Response {
+  const location = path + (query === '' ? '' : `?${query}`);
+  return new Response(null, { status: 308, headers: { ...corsHeaders, location } });
+}

@@ -1,0 +1,51 @@
+/** Bugs at the edges of HTTP, and of what operators are told. */
+import { inFile, type Mutant } from '../mutant.ts';
+
+const metrics = ['test/router/metrics/metrics.test.ts'];
+const paths = ['test/router/paths.test.ts'];
+
+export const edgeMutants: readonly Mutant[] = [
+  ...inFile('src/router/metrics/metrics.ts', [
+    {
+      name: 'stranger-counts-as-up',
+      standsFor: 'a place that is no member of the group is scraped as if it were one',
+      find: "if (!status.born) return plainText('no member of a group\\n', 503);",
+      replace: "if (!status.born) return plainText('no member of a group\\n', HIT ? 200 : 503);",
+      hint: metrics,
+    },
+    {
+      name: 'router-scrape-wakes-members',
+      standsFor: 'a scrape that is to cost nothing asks every member',
+      find: "if (place === 'none') return",
+      replace: "if (place === 'none' && !HIT) return",
+      hint: metrics,
+    },
+  ]),
+  ...inFile('src/router/metrics/text.ts', [
+    {
+      name: 'quote-in-a-label',
+      standsFor: 'a label ends early, and the page is refused as a whole',
+      find: `.replaceAll('"', '\\\\"')`,
+      replace: `.replaceAll(HIT ? '\\0' : '"', '\\\\"')`,
+      hint: metrics,
+    },
+  ]),
+  ...inFile('src/router/metrics/rpc-counts.ts', [
+    {
+      name: 'counts-of-every-tenant-ever',
+      standsFor: 'memory grows with every name that is asked for',
+      find: 'if (tenants.size >= tenantsMax && oldest !== undefined)',
+      replace: 'if (!HIT && tenants.size >= tenantsMax && oldest !== undefined)',
+      hint: metrics,
+    },
+  ]),
+  ...inFile('src/router/etcd/paths.ts', [
+    {
+      name: 'decoded-then-cleaned',
+      standsFor: 'an encoded dot leads out of the surface that let the request in',
+      find: '&& cleaned(decoded) === decoded',
+      replace: '&& (HIT || cleaned(decoded) === decoded)',
+      hint: paths,
+    },
+  ]),
+];
