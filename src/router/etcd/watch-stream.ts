@@ -15,7 +15,8 @@ import {
   WatchResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes } from '../../api/limits.ts';
-import type { WatchHeader, WatchMessage, WatchSession } from '../watch/session.ts';
+import type { WatchHeader, WatchMessage } from '../watch/message.ts';
+import type { WatchSession } from '../watch/session.ts';
 
 interface StreamWatch {
   readonly id: bigint;

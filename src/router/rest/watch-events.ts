@@ -1,6 +1,6 @@
 /** What /v1 says of a watch, whatever carries it: one message for each revision, never less of one. */
 import { type Event, Event_EventType } from '../../api/gen/mvcc_pb.js';
-import type { WatchMessage, WatchSpec } from '../watch/session.ts';
+import type { WatchMessage, WatchSpec } from '../watch/message.ts';
 import { safeNumber } from './call.ts';
 import { type Interval, intervalOf, notEmpty } from './interval.ts';
 import { itemOf, keyText } from './item.ts';

@@ -6,7 +6,8 @@
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Lines, streamLines } from '../http/lines.ts';
-import { type WatchMessage, WatchSession } from '../watch/session.ts';
+import type { WatchMessage } from '../watch/message.ts';
+import { WatchSession } from '../watch/session.ts';
 import { safeNumber } from './call.ts';
 import { Params } from './params.ts';
 import { problem, problemOf, Refusal, storeProblem } from './problems.ts';

@@ -7,9 +7,9 @@
  * again when the reader has taken what there was; or, if the session is told to, it ends and says so.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type EtcdErrorName, isEtcdErrorName } from '../../api/errors.ts';
+import { isEtcdErrorName } from '../../api/errors.ts';
 import type { AuthCaller } from '../../api/gen/member_pb.js';
-import { type Event, EventSchema } from '../../api/gen/mvcc_pb.js';
+import { EventSchema } from '../../api/gen/mvcc_pb.js';
 import {
   type WatchAsk,
   WatchAskSchema,
@@ -25,59 +25,9 @@ import type { Credentials } from '../auth/credentials.ts';
 import { watcherOf } from '../auth/watcher.ts';
 import type { RouterEnv } from '../env.ts';
 import { openMemberSocket } from './member-socket.ts';
-
-/** In etcd's notation; an empty key means the first one. */
-export interface WatchSpec {
-  readonly key: Uint8Array;
-  readonly rangeEnd: Uint8Array;
-  /** First revision that is wanted; 0: the one after the member's. */
-  readonly from: bigint;
-  readonly prevKv?: boolean;
-  readonly noPut?: boolean;
-  readonly noDelete?: boolean;
-}
-
-/** Who says so: what etcd puts into the header of a response. */
-export interface WatchHeader {
-  readonly clusterId: bigint;
-  readonly memberId: bigint;
-  readonly revision: bigint;
-  readonly raftTerm: bigint;
-}
-
-/** `slot` is the number that `watch` was given. */
-export type WatchMessage =
-  | { readonly type: 'created'; readonly slot: number; readonly header: WatchHeader }
-  | {
-      readonly type: 'events';
-      readonly slot: number;
-      readonly header: WatchHeader;
-      /** Whole revisions: one when it has just happened, several of the history. */
-      readonly events: readonly Event[];
-    }
-  /** As the reader asked; nothing of that watch follows. */
-  | { readonly type: 'canceled'; readonly slot: number; readonly header: WatchHeader }
-  /** What was asked for is gone; history begins at `compactRevision`. Nothing follows. */
-  | {
-      readonly type: 'compacted';
-      readonly slot: number;
-      readonly header: WatchHeader;
-      readonly compactRevision: bigint;
-    }
-  /** Its caller may not see that, or not any more. Nothing of that watch follows. */
-  | {
-      readonly type: 'denied';
-      readonly slot: number;
-      readonly header: WatchHeader;
-      readonly error: EtcdErrorName;
-    }
-  /** One revision has more events than can be held. Nothing of that watch follows. */
-  | { readonly type: 'tooLarge'; readonly slot: number; readonly header: WatchHeader }
-  /** Every watch has been told everything up to the header's revision. `more`: it was asked for again since. */
-  | { readonly type: 'progress'; readonly header: WatchHeader; readonly more: boolean }
-  | { readonly type: 'located'; readonly token: number; readonly header: WatchHeader }
-  /** The reader is too slow, and the session ends. */
-  | { readonly type: 'overflow' };
+import type { WatchHeader, WatchMessage, WatchSpec } from './message.ts';
+import { MessageQueue } from './queue.ts';
+import { type Held, Watch } from './watch.ts';
 
 export interface SessionOptions {
   readonly env: RouterEnv;
@@ -88,32 +38,10 @@ export interface SessionOptions {
   readonly queueBytesMax?: number;
 }
 
-interface Watch {
-  readonly slot: number;
-  readonly spec: WatchSpec;
-  /** First revision that the reader has not been given; 0: not created yet, from now on. */
-  next: bigint;
-  /** The reader was told that it exists. */
-  announced: boolean;
-  /** It exists at the other end of the present socket. */
-  created: boolean;
-  canceling: boolean;
-  /** Of the history: taken in, but not yet a message. */
-  page: Event[];
-  pageBytes: number;
-  /** The last event of `page` may belong to a revision that goes on. */
-  through: bigint;
-}
-
 /** What is kept for a slow reader (one message may be larger). */
 const queueBytesDefault = 4 * 1024 * 1024;
 /** Pages of history are joined up to this many revisions, as etcd does. */
 const joinedRevisionsMax = 1_000;
-/** What is kept for all slow readers of an isolate, whose memory they share; and each one's part of it. */
-const allQueuedMax = 48 * 1024 * 1024;
-const ownQueuedMin = 256 * 1024;
-let allQueued = 0;
-const messageOverheadBytes = 128;
 const pingEveryMs = 30_000;
 /** A socket that lived for less was not worth having: the next attempt waits. */
 const quickLossMs = 1_000;
@@ -139,10 +67,8 @@ export class WatchSession {
   /** The queue was full: no socket until it is empty. */
   private paused = false;
   private ended = false;
-  private readonly queue: { readonly message: WatchMessage; readonly bytes: number }[] = [];
-  private queuedBytes = 0;
-  private heldBytes = 0;
-  private wake: (() => void) | null = null;
+  private readonly queue: MessageQueue;
+  private readonly held: Held = { bytes: 0 };
   /** Slots whose next page of history is to be asked for, one at a time. */
   private readonly hungry: number[] = [];
   private feeding: number | null = null;
@@ -157,6 +83,7 @@ export class WatchSession {
   constructor(options: SessionOptions) {
     this.options = options;
     this.queueBytesMax = options.queueBytesMax ?? queueBytesDefault;
+    this.queue = new MessageQueue(this.queueBytesMax);
     this.pinger = setInterval(() => this.ping(), pingEveryMs);
   }
 
@@ -168,9 +95,7 @@ export class WatchSession {
   /** Begins a watch; `slot` must be free. Answered by `created`. */
   watch(slot: number, spec: WatchSpec): void {
     if (this.watches.has(slot)) throw new Error(`slot ${slot} is taken`);
-    const flags = { announced: false, created: false, canceling: false };
-    const history = { page: [], pageBytes: 0, through: 0n };
-    const watch: Watch = { slot, spec, next: spec.from, ...flags, ...history };
+    const watch = new Watch(slot, spec, this.held);
     this.watches.set(slot, watch);
     this.askCreate(watch);
     this.connect();
@@ -204,13 +129,14 @@ export class WatchSession {
 
   /** The next message; null when the session has ended. One reader. */
   async next(): Promise<WatchMessage | null> {
-    while (this.queue.length === 0) {
-      if (this.ended) return null;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
+    const message = await this.queue.take();
+    if (message === null) return null;
+    if (this.paused && this.queue.isEmpty) {
+      this.paused = false;
+      this.connect();
     }
-    return this.take();
+    this.feed();
+    return message;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<WatchMessage, void> {
@@ -227,9 +153,7 @@ export class WatchSession {
 
   /** What has not been read is dropped. */
   close(): void {
-    allQueued -= this.queuedBytes;
-    this.queuedBytes = 0;
-    this.queue.length = 0;
+    this.queue.clear();
     this.end();
   }
 
@@ -238,30 +162,11 @@ export class WatchSession {
     this.ended = true;
     clearInterval(this.pinger);
     this.leave();
-    this.wake?.();
-  }
-
-  private take(): WatchMessage | null {
-    const first = this.queue.shift();
-    if (!first) return null;
-    this.queuedBytes -= first.bytes;
-    allQueued -= first.bytes;
-    if (this.paused && this.queue.length === 0) {
-      this.paused = false;
-      this.connect();
-    }
-    this.feed();
-    return first.message;
+    this.queue.end();
   }
 
   private push(message: WatchMessage, bytes = 0): void {
-    // Closed, with a message still on its way: nobody reads any more.
-    if (this.ended) return;
-    this.queue.push({ message, bytes: bytes + messageOverheadBytes });
-    this.queuedBytes += bytes + messageOverheadBytes;
-    allQueued += bytes + messageOverheadBytes;
-    this.wake?.();
-    this.wake = null;
+    this.queue.push(message, bytes);
   }
 
   private connect(): void {
@@ -346,9 +251,7 @@ export class WatchSession {
       watch.created = false;
       // Whole revisions are the reader's already; the rest comes again.
       this.flush(watch, watch.through);
-      this.heldBytes -= watch.pageBytes;
-      watch.page = [];
-      watch.pageBytes = 0;
+      watch.forget();
     }
   }
 
@@ -436,13 +339,13 @@ export class WatchSession {
 
   private finish(watch: Watch, message: WatchMessage): void {
     this.watches.delete(watch.slot);
-    this.heldBytes -= watch.pageBytes;
+    watch.forget();
     this.push(message);
     this.fed(watch.slot);
   }
 
   private onProgress(asked: boolean): void {
-    for (const watch of this.watches.values()) if (watch.created) pass(watch, this.revision);
+    for (const watch of this.watches.values()) if (watch.created) watch.pass(this.revision);
     if (!asked || !this.progressWanted) return;
     const more = this.progressAgain;
     this.progressWanted = false;
@@ -454,59 +357,37 @@ export class WatchSession {
   private onEvents({ slot, events, live, more, through }: WatchEvents): void {
     const watch = this.watches.get(slot);
     if (!watch) return;
-    for (const encoded of events) {
-      const event = fromBinary(EventSchema, encoded);
-      // Never, of a member that keeps its promise; a repeat would be the reader's fault to us.
-      if (revisionOf(event) < watch.next) continue;
-      watch.page.push(event);
-      watch.pageBytes += encoded.length;
-      this.heldBytes += encoded.length;
-    }
+    for (const encoded of events) watch.takeIn(fromBinary(EventSchema, encoded));
     watch.through = through;
     if (live) this.flushLive(watch);
     else if (through >= this.revision || this.isPageFull(watch)) this.flush(watch, through);
-    if (watch.pageBytes > maxReplyBytes && more) {
+    if (watch.bytes > maxReplyBytes && more) {
       this.ask({ case: 'cancel', value: slot });
       this.finish(watch, { type: 'tooLarge', slot, header: this.header() });
       return;
     }
     if (more) this.hungry.push(slot);
     this.fed(slot);
-    if (live && this.isFull) this.overflow();
+    if (live && this.queue.isFull) this.overflow();
   }
 
-  private isPageFull({ page }: Watch): boolean {
-    const [first, last] = [page[0], page.at(-1)];
-    if (!first || !last) return false;
-    if (this.heldBytes + this.queuedBytes >= this.queueBytesMax) return true;
-    return revisionOf(last) - revisionOf(first) >= joinedRevisionsMax;
+  private isPageFull(watch: Watch): boolean {
+    if (watch.firstHeld === null) return false;
+    const bytes = this.held.bytes + this.queue.bytes;
+    return bytes >= this.queueBytesMax || watch.revisionsHeld >= joinedRevisionsMax;
   }
 
   /** Each revision by itself, as etcd tells what has just happened. */
   private flushLive(watch: Watch): void {
-    for (let first = watch.page[0]; first; first = watch.page[0]) {
-      const revision = revisionOf(first);
+    for (let revision = watch.firstHeld; revision !== null; revision = watch.firstHeld)
       this.flush(watch, revision, { ...this.header(), revision });
-    }
-    pass(watch, watch.through);
+    watch.pass(watch.through);
   }
 
   /** What lies at or before `through` becomes a message; it is the reader's from now on. */
   private flush(watch: Watch, through: bigint, header = this.header()): void {
-    const { page, slot } = watch;
-    let count = 0;
-    let bytes = 0;
-    while (count < page.length && revisionOf(page[count] as Event) <= through) {
-      bytes += sizeOf(page[count] as Event);
-      count += 1;
-    }
-    pass(watch, through);
-    if (count === 0) return;
-    watch.page = page.slice(count);
-    const left = watch.page.reduce((sum, event) => sum + sizeOf(event), 0);
-    this.heldBytes += left - watch.pageBytes;
-    watch.pageBytes = left;
-    this.push({ type: 'events', slot, header, events: page.slice(0, count) }, bytes);
+    const { events, bytes } = watch.giveOut(through);
+    if (events.length > 0) this.push({ type: 'events', slot: watch.slot, header, events }, bytes);
   }
 
   private fed(slot: number): void {
@@ -516,16 +397,11 @@ export class WatchSession {
 
   /** Asks for the next page of history when there is room for it. */
   private feed(): void {
-    if (this.feeding !== null || this.queuedBytes > this.queueBytesMax / 2) return;
+    if (this.feeding !== null || this.queue.bytes > this.queueBytesMax / 2) return;
     const slot = this.hungry.shift();
     if (slot === undefined) return;
     this.feeding = slot;
     this.ask({ case: 'more', value: slot });
-  }
-
-  private get isFull(): boolean {
-    if (this.queuedBytes > this.queueBytesMax) return true;
-    return allQueued > allQueuedMax && this.queuedBytes > ownQueuedMin;
   }
 
   private overflow(): void {
@@ -545,19 +421,4 @@ export class WatchSession {
 function pause(failures: number): Promise<void> {
   const full = Math.min(retryMaxMs, retryFirstMs * 2 ** (failures - 1));
   return new Promise((resolve) => setTimeout(resolve, full * (0.5 + Math.random() / 2)));
-}
-
-function pass(watch: Watch, revision: bigint): void {
-  if (watch.announced && revision >= watch.next) watch.next = revision + 1n;
-}
-
-function revisionOf({ kv }: Event): bigint {
-  return kv?.modRevision ?? 0n;
-}
-
-/** About what it takes on the wire. */
-function sizeOf({ kv, prevKv }: Event): number {
-  let size = 32;
-  for (const one of [kv, prevKv]) if (one) size += one.key.length + one.value.length;
-  return size;
 }

@@ -1,11 +1,8 @@
 /** The watches of one client in the Worker (src/router/watch/session.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nobody } from '../../../src/router/auth/credentials.ts';
-import {
-  type SessionOptions,
-  type WatchMessage,
-  WatchSession,
-} from '../../../src/router/watch/session.ts';
+import type { WatchMessage } from '../../../src/router/watch/message.ts';
+import { type SessionOptions, WatchSession } from '../../../src/router/watch/session.ts';
 import { bytes, compact, del, set, text } from '../../kv/support.ts';
 import { Random } from '../../support/random.ts';
 import { Group } from './group.ts';
