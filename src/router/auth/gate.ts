@@ -3,7 +3,10 @@
  * opens it, and both cover every tenant alike (OPEN_TENANTS only says which names exist). Whom a
  * tenant's own users and roles let in is decided by its members (docs/decisions/auth.md).
  */
+import { equalBytes } from '../../api/constant-time.ts';
 import type { RouterEnv } from '../env.ts';
+
+const encoder = new TextEncoder();
 
 export function isAuthorized(request: Request, env: RouterEnv): boolean {
   if (env.OPEN_DEFAULT === 'true') return true;
@@ -22,7 +25,7 @@ export function shownSecret(request: Request): string | null {
 
 export function isDeploymentSecret(shown: string, { API_TOKEN }: RouterEnv): boolean {
   if (API_TOKEN === undefined || API_TOKEN === '') return false;
-  return equalInConstantTime(shown, API_TOKEN);
+  return equalBytes(encoder.encode(shown), encoder.encode(API_TOKEN));
 }
 
 /** A browser's WebSocket can send no other header: `Bearer, {token}` among the protocols, as with etcd. */
@@ -30,16 +33,4 @@ function socketToken(request: Request): string | null {
   const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
   const at = offered.findIndex((one) => one.trim() === 'Bearer');
   return at < 0 ? null : (offered[at + 1]?.trim() ?? null);
-}
-
-/**
- * Takes as long for any guess of one length, however much of it is right, so that a token cannot be
- * found byte by byte from the time of the answer.
- */
-export function equalInConstantTime(given: string, expected: string): boolean {
-  let difference = given.length ^ expected.length;
-  for (let i = 0; i < given.length; i++) {
-    difference |= given.charCodeAt(i) ^ expected.charCodeAt(i % expected.length);
-  }
-  return difference === 0;
 }
