@@ -122,7 +122,10 @@ export function applyAlarm(
  * perhaps: then what is within is looked at before it is applied. An expiry is nobody's request: a lease ends
  * when it was said to, and what holds a lock is gone, also while clients are refused.
  */
-export function refusedByAlarm({ alarms }: Store, command: Command): EtcdErrorName | null {
+export function refusedByAlarm(
+  { alarms }: Pick<Store, 'alarms'>,
+  command: Command,
+): EtcdErrorName | null {
   if (alarms.raised.length === 0 || command.op.case === 'once') return null;
   if (alarms.isRaised(AlarmType.CORRUPT) && changesKeys(command)) return 'Corrupt';
   return alarms.isRaised(AlarmType.NOSPACE) && bytesAdded(command) > 0 ? 'NoSpace' : null;

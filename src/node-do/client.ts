@@ -31,6 +31,7 @@ import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
 import { failure, type Measured, Replies, redirect } from './replies.ts';
 import { countTxn } from './totals.ts';
+import { type Refusal, WriteGate } from './write-gate.ts';
 
 /** Pages of a range read before other events are let in. */
 const pagesPerTurn = 8;
@@ -43,6 +44,7 @@ export class ClientService {
   private readonly leases: LeaseService;
   private readonly auth: AuthService;
   private readonly maintenance: MaintenanceService;
+  private readonly gate: WriteGate;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
@@ -52,6 +54,7 @@ export class ClientService {
     this.leases = new LeaseService(platform, group, this.replies);
     this.auth = new AuthService(platform, group, this.replies);
     this.maintenance = new MaintenanceService(platform, group, this.replies);
+    this.gate = new WriteGate(platform, group);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -214,6 +217,10 @@ export class ClientService {
     measured: Measured,
   ): Promise<MemberReply> {
     if (!request.mayPropose) return this.redirect(this.platform.place, true);
+    const refused = this.gate.mayRefuse(command)
+      ? await this.gate.refusal(command, shown, deadline)
+      : null;
+    if (refused) return isUnread(refused) ? this.unread(refused) : failure(refused);
     const proposed = this.group.propose(this.commandOf(shown, command), deadline);
     const outcome = await this.waitForQuorum(proposed, measured);
     switch (outcome.type) {
@@ -378,6 +385,10 @@ export class ClientService {
 /** Nothing was done. Of the operator it is not true that nobody asked: another try names it. */
 function refusalOf(error: EtcdErrorName, shown: Shown | null): EtcdErrorName {
   return error === 'UserEmpty' && shown?.kind === 'operator' ? 'LeaderChanged' : error;
+}
+
+function isUnread(refusal: Refusal): refusal is Exclude<ReadOutcome, 'ready'> {
+  return refusal === 'notLeader' || refusal === 'timeout' || refusal === 'overloaded';
 }
 
 function isRead({ op }: MemberRequest): boolean {

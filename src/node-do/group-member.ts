@@ -358,6 +358,12 @@ export class GroupMember {
     return this.compactor.isRunning || this.leases.clock.isLoading;
   }
 
+  /** What of the database is not log; see the quota. */
+  get stateBytes(): number {
+    const { firstIndex, lastIndex } = this.core;
+    return this.storage.stateBytes(Math.max(0, lastIndex - firstIndex + 1));
+  }
+
   get canServe(): boolean {
     return this.storage.canServe;
   }

@@ -28,6 +28,10 @@ const kindNoop = 0;
 const kindData = 1;
 const kindConfiguration = 2;
 
+/** The first entry's own data are counted too. */
+const selectBytesBefore =
+  'SELECT bytes_to - coalesce(length(data), 0) FROM raft_log ORDER BY idx LIMIT 1';
+
 type LogPosition = BootState['logStart'];
 
 /** Rows that a new member begins with: term 0, and the founding configuration at index 0. */
@@ -212,6 +216,12 @@ export class LogStore implements LogReader {
   /** Bytes of data in the entries after `index`. Reads two rows. */
   bytesAfter(index: LogIndex): number {
     const first = this.sql.first('SELECT bytes_to FROM raft_log WHERE idx = ?', index + 1);
+    return first ? this.lastBytesTo() - Number(first[0]) : 0;
+  }
+
+  /** Bytes of data in all entries. Reads two rows. */
+  bytes(): number {
+    const first = this.sql.first(selectBytesBefore);
     return first ? this.lastBytesTo() - Number(first[0]) : 0;
   }
 

@@ -99,14 +99,13 @@ export class MaintenanceService {
     const { core, machine } = this.group;
     const leader = core.leaderHint;
     const errors = leader === null ? [etcdErrors.NoLeader.message] : [];
-    const size = BigInt(this.platform.databaseBytes());
     return this.replies.current(
       StatusResponseSchema,
       create(StatusResponseSchema, {
         version: etcdVersions.etcdserver,
-        // What is free in the file, and only that, is not to be seen from here.
-        dbSize: size,
-        dbSizeInUse: size,
+        // The log is in it. What is free in the file is not to be seen from here.
+        dbSize: BigInt(this.platform.databaseBytes()),
+        dbSizeInUse: BigInt(this.group.stateBytes),
         leader: leader === null ? 0n : numericId(incarnationOf(leader)),
         raftIndex: BigInt(core.commitIndex),
         raftTerm: BigInt(core.term),

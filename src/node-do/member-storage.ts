@@ -47,6 +47,9 @@ const defaultLimits: StorageLimits = {
   entriesPerCut: 4_096,
 };
 
+/** Beside its data, about. */
+const bytesPerLogRow = 32;
+
 export class MemberStorage {
   readonly machine: StateMachine;
   readonly log: LogStore;
@@ -213,6 +216,15 @@ export class MemberStorage {
   /** null: the snapshot is not open any more. */
   readChunk(id: string, cursor: string): Chunk | null {
     return this.machine.readChunk(id, cursor, this.limits.chunkBytesMax);
+  }
+
+  /**
+   * What the quota counts: the database without the log, which is bounded by itself. About that: a page
+   * that both have rows in is nobody's.
+   */
+  stateBytes(entries: number): number {
+    const logBytes = this.log.bytes() + entries * bytesPerLogRow;
+    return Math.max(0, this.platform.databaseBytes() - logBytes);
   }
 
   /** Up to where the log may be forgotten as far as its size goes; null: it is small enough. */

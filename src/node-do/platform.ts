@@ -5,6 +5,7 @@
 import { protocolVersion } from '../api/limits.ts';
 import { currentRulesVersion } from '../kv/batch.ts';
 import type { Sql } from '../kv/sql.ts';
+import type { MemberSettings } from './settings.ts';
 import type { WatchSocket } from './watch-hub.ts';
 
 export interface Platform {
@@ -14,9 +15,10 @@ export interface Platform {
   readonly sql: Sql;
   /** Places whose voters should lead, best first. */
   readonly preferredPlaces: readonly number[];
+  readonly settings: MemberSettings;
   /** Runs `work` in one SQL transaction; whatever is sent later waits until it is durable. */
   transaction(work: () => void): void;
-  /** Bytes that the database takes. */
+  /** Bytes of the database that are in use: what is deleted makes room at once, page by page. */
   databaseBytes(): number;
   /** Milliseconds since the epoch, for what outlives this life. The clock may be set back at any time. */
   wallTime(): number;

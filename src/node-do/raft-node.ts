@@ -15,10 +15,11 @@ import { type Counters, newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
 import { Member } from './member.ts';
 import type { MemberPath, Platform } from './platform.ts';
+import { type SettingsEnv, settingsOf } from './settings.ts';
 import { SteadyClock } from './steady-clock.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
-export interface RaftNodeEnv {
+export interface RaftNodeEnv extends SettingsEnv {
   readonly RAFT_NODE: DurableObjectNamespace;
   readonly CHAOS?: string;
   /** Places that should lead, best first: "2,1,3". */
@@ -134,6 +135,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       random: () => Math.random(),
       randomId: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
       preferredPlaces: preferredPlaces(this.env.PREFERRED_LEADERS),
+      settings: settingsOf(this.env),
       setAlarm: (at) => this.setAlarm(at),
       setTimer: (at) => this.setTimer(at),
       yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),

@@ -26,6 +26,7 @@ import {
   type Platform,
   thisCode,
 } from '../../src/node-do/platform.ts';
+import { defaultSettings, type MemberSettings } from '../../src/node-do/settings.ts';
 import { SteadyClock } from '../../src/node-do/steady-clock.ts';
 import { NodeSql } from '../support/node-sql.ts';
 import type { SimSocket } from './watch/sim-socket.ts';
@@ -48,6 +49,7 @@ export interface ClusterOptions {
   /** The code that a place runs when its next life begins. */
   readonly codeOf?: (place: number) => CodeVersion;
   readonly preferredPlaces?: readonly number[];
+  readonly settings?: Partial<MemberSettings>;
 }
 
 /** What alarms a place has set since a test looked last, and how often one rang. */
@@ -109,6 +111,7 @@ export class Cluster {
   private readonly places = new Map<number, Place>();
   readonly codeOf: (place: number) => CodeVersion;
   readonly preferredPlaces: readonly number[];
+  readonly settings: MemberSettings;
   private readonly latencyMs: (from: number, to: number) => number;
   readonly commitMs: number;
   /** True: the call is lost. */
@@ -127,6 +130,7 @@ export class Cluster {
     this.commitMs = options.commitMs ?? 0;
     this.codeOf = options.codeOf ?? (() => thisCode);
     this.preferredPlaces = options.preferredPlaces ?? [];
+    this.settings = { ...defaultSettings, ...options.settings };
   }
 
   /** The object of a place: a life begins with its first event, as on the platform. */
@@ -337,6 +341,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
     place,
     sql,
     preferredPlaces: cluster.preferredPlaces,
+    settings: cluster.settings,
     setAlarm: (at) => {
       if (!life.ended) cluster.setAlarm(place, at);
     },
@@ -345,7 +350,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       sql.transaction(work);
       life.durableAt = Math.max(life.durableAt, world.now) + cluster.commitMs;
     },
-    databaseBytes: () => 0,
+    databaseBytes: () => sql.bytesInUse,
     wallTime: () => cluster.now(place),
     now: () => life.clock.now(),
     random: () => world.random(),

@@ -54,6 +54,16 @@ export class NodeSql implements Sql {
     }
   }
 
+  /** As the platform tells it: pages that are free are not counted. */
+  get bytesInUse(): number {
+    const [row] = this.database
+      .prepare(
+        'SELECT (p.page_count - f.freelist_count) * s.page_size AS bytes FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s',
+      )
+      .all() as { bytes: number }[];
+    return row?.bytes ?? 0;
+  }
+
   /** All of `body` or nothing, like the object's transactionSync. */
   transaction<T>(body: () => T): T {
     this.database.exec('BEGIN');

@@ -11,6 +11,7 @@ import type { Sql } from '../../../src/kv/sql.ts';
 import { newCounters } from '../../../src/node-do/counters.ts';
 import { Member } from '../../../src/node-do/member.ts';
 import type { CodeVersion, Platform } from '../../../src/node-do/platform.ts';
+import { defaultSettings } from '../../../src/node-do/settings.ts';
 import { SteadyClock } from '../../../src/node-do/steady-clock.ts';
 import { Random } from '../../support/random.ts';
 import type { Cancellable } from '../world.ts';
@@ -365,6 +366,7 @@ function platformOf(simulation: Simulation, place: Place, life: Life): Platform 
     place: place.number,
     sql: sqlOf(life),
     preferredPlaces: simulation.plan.shape.preferredPlaces,
+    settings: defaultSettings,
     transaction: (work) => life.transaction(work),
     databaseBytes: () => 0,
     wallTime: () => place.now(),
