@@ -6,6 +6,7 @@
  *   DATA_DIR  .wrangler/state
  *   MEMBERS   3                members of a group that is created: 1, 3 or 5
  *   CORS_ORIGINS               origins whose pages may use /v1, separated by commas; *: all
+ *   QUOTA_BYTES, AUTO_COMPACTION_MODE, AUTO_COMPACTION_RETENTION: as scripts/serve.ts has them
  *
  * Works without a network: everything in wrangler that would ask for one is turned off. Ends
  * wrangler and its workerd on SIGINT and SIGTERM.
@@ -38,6 +39,9 @@ const variables = {
   OPEN_TENANTS: 'true',
   MEMBERS: members,
   CORS_ORIGINS: process.env.CORS_ORIGINS ?? '',
+  QUOTA_BYTES: process.env.QUOTA_BYTES ?? '',
+  AUTO_COMPACTION_MODE: process.env.AUTO_COMPACTION_MODE ?? '',
+  AUTO_COMPACTION_RETENTION: process.env.AUTO_COMPACTION_RETENTION ?? '',
 };
 
 const wrangler = spawn(

@@ -7,6 +7,9 @@
  *   MEMBERS       3            members of a group that is created: 1, 3 or 5
  *   PREFERRED_LEADERS          places that should lead, best first: 2,1,3
  *   CORS_ORIGINS               origins whose pages may use /v1, separated by commas; *: all
+ *   QUOTA_BYTES   2147483648   of each tenant's database; 4 GiB at most
+ *   AUTO_COMPACTION_RETENTION  history that is kept, as etcd has it: 1h, or 1000; else only clients compact
+ *   AUTO_COMPACTION_MODE       periodic (the default) or revision
  *   OPEN_TENANTS  true         any well-formed name under /t/ is a tenant (else none is)
  *   API_TOKEN                  the secret that clients send as a bearer token
  *   OPEN_DEFAULT  true, or false when API_TOKEN is set
@@ -16,7 +19,9 @@
  * Prints one line with the URL once it answers. Ends on SIGTERM and SIGINT with status 0, after
  * workerd has ended; with another status when it cannot start or workerd ends by itself.
  */
+import { settingsFault } from '../src/node-do/settings.ts';
 import { stopRequest } from './serving/stop-request.ts';
+import type { UpkeepVariables } from './serving/workerd-config.ts';
 import { type ServiceSettings, startService } from './serving/workerd-process.ts';
 
 function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
@@ -30,6 +35,7 @@ function settingsFromEnvironment(env: NodeJS.ProcessEnv): ServiceSettings {
     ),
     corsOrigins: env.CORS_ORIGINS ?? '',
     preferredLeaders: places('PREFERRED_LEADERS', env.PREFERRED_LEADERS ?? ''),
+    upkeep: upkeep(env),
     openTenants: flag('OPEN_TENANTS', env.OPEN_TENANTS, true),
     openDefault: flag('OPEN_DEFAULT', env.OPEN_DEFAULT, apiToken === undefined),
     chaos: flag('CHAOS', env.CHAOS, false),
@@ -57,6 +63,14 @@ function places(name: string, list: string): string {
   if (!/^([1-9][0-9]{0,2}(,[1-9][0-9]{0,2})*)?$/.test(list))
     throw new Error(`${name}=${list} is not allowed: it is a list of places, 2,1,3`);
   return list;
+}
+
+function upkeep(env: NodeJS.ProcessEnv): UpkeepVariables {
+  const { QUOTA_BYTES = '', AUTO_COMPACTION_MODE = '', AUTO_COMPACTION_RETENTION = '' } = env;
+  const variables = { QUOTA_BYTES, AUTO_COMPACTION_MODE, AUTO_COMPACTION_RETENTION };
+  const fault = settingsFault(variables);
+  if (fault) throw new Error(fault);
+  return variables;
 }
 
 function flag(name: string, value: string | undefined, fallback: boolean): boolean {

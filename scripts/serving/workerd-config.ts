@@ -4,6 +4,13 @@
  */
 import type { Compatibility } from './build-worker.ts';
 
+/** Quota and automatic compaction (src/node-do/settings.ts). */
+export interface UpkeepVariables {
+  readonly QUOTA_BYTES?: string;
+  readonly AUTO_COMPACTION_MODE?: string;
+  readonly AUTO_COMPACTION_RETENTION?: string;
+}
+
 export interface WorkerSettings {
   readonly host: string;
   /** 0: any free port; workerd reports the one it took. */
@@ -15,6 +22,8 @@ export interface WorkerSettings {
   readonly preferredLeaders: string;
   /** Origins whose pages may use /v1, separated by commas; empty: none. */
   readonly corsOrigins: string;
+  /** What of these is absent has its default. */
+  readonly upkeep?: UpkeepVariables;
   readonly openDefault: boolean;
   readonly openTenants: boolean;
   /** Fault injection routes, and the `workerd:unsafe` module they need. */
@@ -71,6 +80,7 @@ function variableBindings(settings: WorkerSettings): string {
     MEMBERS: String(settings.members),
     PREFERRED_LEADERS: settings.preferredLeaders,
     CORS_ORIGINS: settings.corsOrigins,
+    ...settings.upkeep,
     OPEN_DEFAULT: String(settings.openDefault),
     OPEN_TENANTS: String(settings.openTenants),
     CHAOS: String(settings.chaos),

@@ -40,6 +40,19 @@ export function settingsOf(env: SettingsEnv): MemberSettings {
   };
 }
 
+/** For who starts a service by hand, and wants to hear of it; null: each value is one that is meant. */
+export function settingsFault(env: SettingsEnv): string | null {
+  const { QUOTA_BYTES, AUTO_COMPACTION_MODE = '', AUTO_COMPACTION_RETENTION = '' } = env;
+  const quota = wholeNumber(QUOTA_BYTES);
+  if (QUOTA_BYTES && (quota === null || quota > maxQuotaBytes))
+    return `QUOTA_BYTES=${QUOTA_BYTES} is not allowed: it is 1 to ${maxQuotaBytes}`;
+  if (!['', 'periodic', 'revision'].includes(AUTO_COMPACTION_MODE))
+    return `AUTO_COMPACTION_MODE=${AUTO_COMPACTION_MODE}: periodic or revision`;
+  const isOff = /^0?$/.test(AUTO_COMPACTION_RETENTION);
+  if (isOff || autoCompactionOf(env)) return null;
+  return `AUTO_COMPACTION_RETENTION=${AUTO_COMPACTION_RETENTION}: 1h or 30m (1s at least), hours, or revisions`;
+}
+
 function autoCompactionOf(env: SettingsEnv): AutoCompaction | null {
   const retention = env.AUTO_COMPACTION_RETENTION;
   switch (env.AUTO_COMPACTION_MODE ?? '') {

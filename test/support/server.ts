@@ -4,9 +4,11 @@
  *
  * Whoever starts a server stops it; `withServer` does.
  */
+
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { UpkeepVariables } from '../../scripts/serving/workerd-config.ts';
 import { type Service, startService } from '../../scripts/serving/workerd-process.ts';
 
 export interface ServerOptions {
@@ -50,6 +52,11 @@ export async function withServer<Result>(
   }
 }
 
+function upkeepIn(env: Readonly<Record<string, string | undefined>>): UpkeepVariables {
+  const { QUOTA_BYTES = '', AUTO_COMPACTION_MODE = '', AUTO_COMPACTION_RETENTION = '' } = env;
+  return { QUOTA_BYTES, AUTO_COMPACTION_MODE, AUTO_COMPACTION_RETENTION };
+}
+
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'quorate-'));
   const logFile = join(dataDir, 'workerd.log');
@@ -62,6 +69,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       members: options.members ?? 3,
       preferredLeaders: '',
       corsOrigins: env.CORS_ORIGINS ?? '',
+      upkeep: upkeepIn(env),
       chaos: options.chaos ?? false,
       openTenants: env.OPEN_TENANTS !== 'false',
       openDefault: env.OPEN_DEFAULT === undefined ? !env.API_TOKEN : env.OPEN_DEFAULT === 'true',
