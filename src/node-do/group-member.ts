@@ -20,6 +20,7 @@ import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember }
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
+import { HashCheck } from './hash-check.ts';
 import { Hashing } from './hashing.ts';
 import { type Identity, incarnationOf, memberId, numericId, placeOf } from './identity.ts';
 import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
@@ -43,6 +44,7 @@ export type Fate = 'removed' | 'lost';
 export interface Tuning {
   readonly core?: Partial<Settings>;
   readonly storage?: Partial<StorageLimits>;
+  readonly revisionsPerHashCheck?: number;
 }
 
 /** What a group's member needs from the place that it lives at. */
@@ -76,6 +78,7 @@ export class GroupMember {
   readonly peers: Peers;
   readonly watches: WatchHub;
   readonly hashing: Hashing;
+  readonly hashCheck: HashCheck;
   private readonly proposals = new Proposals();
   private readonly room = new WaitingRoom();
   private readonly conditions = new Conditions(this.room);
@@ -123,6 +126,7 @@ export class GroupMember {
     });
     this.watches = new WatchHub(this.hubHome(), platform.sockets());
     this.hashing = new Hashing(platform);
+    this.hashCheck = new HashCheck(platform, this, tuning.revisionsPerHashCheck);
     this.alarms = new Alarms(platform, identity.plan);
     this.leases = new Leases(platform, this.machine, this.proposals, () => this.turn(nothing));
     this.watchdog = this.newWatchdog();
@@ -355,7 +359,8 @@ export class GroupMember {
 
   /** With work of its own, which waits for nothing. */
   private get isBusy(): boolean {
-    return this.compactor.isRunning || this.leases.clock.isLoading;
+    const isReading = this.leases.clock.isLoading || this.hashCheck.isRunning;
+    return this.compactor.isRunning || isReading;
   }
 
   /** What of the database is not log; see the quota. */
@@ -366,6 +371,16 @@ export class GroupMember {
 
   get canServe(): boolean {
     return this.storage.canServe;
+  }
+
+  /** It has ended, and so has all that it does. */
+  get isOver(): boolean {
+    return this.ended;
+  }
+
+  /** Work that was no turn is done: only now is this member at rest, perhaps. */
+  rest(): void {
+    this.turn(nothing);
   }
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
@@ -610,6 +625,7 @@ export class GroupMember {
     this.tellWatches();
     this.leases.keepAlives.look();
     this.conditions.look();
+    this.hashCheck.look();
     this.compact();
     this.cutLog();
   }
@@ -662,8 +678,7 @@ export class GroupMember {
   private compact(): void {
     this.compactor.start(
       () => !this.ended,
-      // Only now is this member at rest, and may need its alarm.
-      () => this.turn(nothing),
+      () => this.rest(),
     );
   }
 

@@ -26,7 +26,6 @@ import {
 import { etcdVersions } from '../api/version.ts';
 import { anyUser, type Needs, rootOnly } from '../kv/auth/needs.ts';
 import { folded } from '../kv/hash.ts';
-import type { Outcome } from '../kv/store.ts';
 import { allMembers } from '../raft/configuration.ts';
 import type { Shown } from './auth/callers.ts';
 import type { GroupMember } from './group-member.ts';
@@ -89,7 +88,7 @@ export class MaintenanceService {
       case 'downgrade':
         return this.downgrade(query.value.action, query.value.version);
       case 'historyHash':
-        return this.historyHash(Number(query.value.revision), deadline);
+        return this.historyHash(Number(query.value.revision));
       default:
         return failure('NotCapable');
     }
@@ -144,26 +143,11 @@ export class MaintenanceService {
     return this.replies.current(HashKVResponseSchema, response);
   }
 
-  /** What the leader compares with its own (hash-check.ts): of a revision that this member may not have yet. */
-  private async historyHash(revision: number, deadline: number): Promise<MemberReply> {
-    const outcome = await this.historyHashAt(revision, deadline);
-    if (!outcome.ok) return failure(outcome.error);
-    const { digest, compactRevision } = outcome.response;
-    const hash = { digest, compactRevision: BigInt(compactRevision) };
-    return reply(toBinary(HistoryHashSchema, create(HistoryHashSchema, hash)));
-  }
-
-  private async historyHashAt(
-    revision: number,
-    deadline: number,
-  ): Promise<Outcome<{ digest: string; compactRevision: number }>> {
-    const { machine } = this.group;
-    await this.group.until(() => machine.revision >= revision, deadline);
-    const hashed = await this.group.hashing.run(
-      () => machine.historyHash(revision),
-      this.isWaitedFor(deadline),
-    );
-    return hashed.type === 'done' ? hashed.value : { ok: false, error: whyNot(hashed) };
+  /** What the leader compares with its own. */
+  private historyHash(revision: number): MemberReply {
+    const hash = this.group.hashCheck.answer(revision);
+    if (typeof hash !== 'string') return reply(toBinary(HistoryHashSchema, hash));
+    return failure(hash === 'not yet' ? 'TooStale' : 'Compacted');
   }
 
   private isWaitedFor(deadline: number): () => boolean {

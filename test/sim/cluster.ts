@@ -19,6 +19,7 @@ import { type Envelope, EnvelopeSchema } from '../../src/api/gen/peer_pb.js';
 import { protocolVersion } from '../../src/api/limits.ts';
 import type { MemberStatus } from '../../src/api/member.ts';
 import { newCounters } from '../../src/node-do/counters.ts';
+import type { Tuning } from '../../src/node-do/group-member.ts';
 import { Member } from '../../src/node-do/member.ts';
 import {
   type CodeVersion,
@@ -50,6 +51,7 @@ export interface ClusterOptions {
   readonly codeOf?: (place: number) => CodeVersion;
   readonly preferredPlaces?: readonly number[];
   readonly settings?: Partial<MemberSettings>;
+  readonly tuning?: Tuning;
 }
 
 /** What alarms a place has set since a test looked last, and how often one rang. */
@@ -89,7 +91,7 @@ class Life {
     this.clock = new SteadyClock(() => cluster.now(place));
     const counters = newCounters();
     const code = cluster.codeOf(place);
-    this.member = new Member(platformOf(cluster, place, sql, this), counters, code);
+    this.member = new Member(platformOf(cluster, place, sql, this), counters, code, cluster.tuning);
   }
 
   end(reason: string): void {
@@ -112,6 +114,7 @@ export class Cluster {
   readonly codeOf: (place: number) => CodeVersion;
   readonly preferredPlaces: readonly number[];
   readonly settings: MemberSettings;
+  readonly tuning: Tuning;
   private readonly latencyMs: (from: number, to: number) => number;
   readonly commitMs: number;
   /** True: the call is lost. */
@@ -130,6 +133,7 @@ export class Cluster {
     this.commitMs = options.commitMs ?? 0;
     this.codeOf = options.codeOf ?? (() => thisCode);
     this.preferredPlaces = options.preferredPlaces ?? [];
+    this.tuning = options.tuning ?? {};
     this.settings = { ...defaultSettings, ...options.settings };
   }
 
