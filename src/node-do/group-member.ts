@@ -8,7 +8,7 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
-import { encodeBatch } from '../kv/batch.ts';
+import { authRulesVersion, encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
 import { allMembers, isVoter } from '../raft/configuration.ts';
 import { RaftCore } from '../raft/core.ts';
@@ -16,6 +16,7 @@ import { joinEffects } from '../raft/effects.ts';
 import type { Settings } from '../raft/state.ts';
 import type { Effects, Entry, MemberId, Message, Snapshot } from '../raft/types.ts';
 import { Alarms } from './alarms.ts';
+import { AutoCompaction } from './auto-compaction.ts';
 import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
@@ -84,6 +85,7 @@ export class GroupMember {
   private readonly conditions = new Conditions(this.room);
   private readonly reads = new Reads();
   private readonly compactor: Compactor;
+  private readonly autoCompaction: AutoCompaction;
   private readonly alarms: Alarms;
   readonly leases: Leases;
   private readonly watchdog: LeaseWatchdog;
@@ -129,6 +131,7 @@ export class GroupMember {
     this.hashCheck = new HashCheck(platform, this, tuning.revisionsPerHashCheck);
     this.alarms = new Alarms(platform, identity.plan);
     this.leases = new Leases(platform, this.machine, this.proposals, () => this.turn(nothing));
+    this.autoCompaction = new AutoCompaction(platform, this.machine, this.proposals);
     this.watchdog = this.newWatchdog();
     this.armTimer();
     this.compactor = new Compactor(platform, this.machine, counters);
@@ -487,6 +490,7 @@ export class GroupMember {
     if (leads) {
       this.proposals.appended(first.append);
       this.leases.proposeDue();
+      this.autoCompaction.proposeDue(this.rules >= authRulesVersion);
     } else this.proposals.failQueue();
     if (!this.mayRead) this.reads.failQueue();
     const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
@@ -570,6 +574,7 @@ export class GroupMember {
     this.counters.totals.leasesEnded += changes.ended.length;
     if (this.leases.clock.isRunning) this.leases.clock.follow(changes);
     else this.watchdog.follow(changes);
+    this.autoCompaction.note();
   }
 
   /** The clock of leases runs while this member leads, from when its mark is durable. */

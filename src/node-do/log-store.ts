@@ -22,6 +22,7 @@ import type {
   Term,
 } from '../raft/types.ts';
 import { unreachable } from '../raft/types.ts';
+import { dropNotes } from './auto-compaction.ts';
 import { decodeConfiguration, encodeConfiguration } from './codec.ts';
 
 const kindNoop = 0;
@@ -65,6 +66,7 @@ const tables = [
 /** Forgets everything of a member, so that its place can be another one. */
 export function clearLog(sql: Sql): void {
   for (const table of tables) sql.run(`DELETE FROM ${table}`);
+  sql.run(dropNotes);
 }
 
 /** Who leads a term, and the wall time at which that was first known here. */
