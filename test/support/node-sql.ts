@@ -13,6 +13,9 @@ export interface NodeSqlCounters {
   statements: number;
 }
 
+/** The least: a transaction copies each page that it changes, and these databases have few rows. */
+const pageBytes = 512;
+
 export class NodeSql implements Sql {
   readonly database: DatabaseSync;
   readonly counters: NodeSqlCounters = { rowsRead: 0, rowsWritten: 0, statements: 0 };
@@ -22,6 +25,7 @@ export class NodeSql implements Sql {
 
   constructor(path = ':memory:') {
     this.database = new DatabaseSync(path);
+    if (path === ':memory:') this.database.exec(`PRAGMA page_size = ${pageBytes}`);
   }
 
   run(query: string, ...bindings: SqlValue[]): void {

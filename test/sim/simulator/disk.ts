@@ -36,7 +36,7 @@ export class Disk {
     this.sql.run(query, ...bindings);
   }
 
-  get reader(): Pick<Sql, 'all' | 'first' | 'iterate'> {
+  get reader(): Pick<Sql, 'all' | 'first'> {
     return this.sql;
   }
 

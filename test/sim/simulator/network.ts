@@ -32,8 +32,8 @@ interface Link {
 }
 
 export class Network {
-  /** One way: "from>to". Counted, since several faults may cut the same link. */
-  private readonly cuts = new Map<string, number>();
+  /** One way. Counted, since several faults may cut the same link. */
+  private readonly cuts = new Map<number, number>();
   private readonly links = new Map<number, Link>();
   private readonly shape: Shape;
   private readonly count: (what: string) => void;
@@ -47,12 +47,12 @@ export class Network {
   }
 
   cut(from: number, to: number): void {
-    const key = `${from}>${to}`;
+    const key = linkOf(from, to);
     this.cuts.set(key, (this.cuts.get(key) ?? 0) + 1);
   }
 
   mend(from: number, to: number): void {
-    const key = `${from}>${to}`;
+    const key = linkOf(from, to);
     this.cuts.set(key, Math.max(0, (this.cuts.get(key) ?? 0) - 1));
   }
 
@@ -63,7 +63,7 @@ export class Network {
   }
 
   isCut(from: number, to: number): boolean {
-    return (this.cuts.get(`${from}>${to}`) ?? 0) > 0;
+    return (this.cuts.get(linkOf(from, to)) ?? 0) > 0;
   }
 
   /** What becomes of a request (or a response) from one party to another. */
@@ -90,7 +90,7 @@ export class Network {
   }
 
   private link(from: number, to: number): Link {
-    const number = from * 1_000 + to;
+    const number = linkOf(from, to);
     let link = this.links.get(number);
     if (!link) {
       const { seed, latencyMs } = this.shape;
@@ -100,4 +100,9 @@ export class Network {
     }
     return link;
   }
+}
+
+/** Parties are numbered below a thousand. */
+function linkOf(from: number, to: number): number {
+  return from * 1_000 + to;
 }

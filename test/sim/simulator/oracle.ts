@@ -50,8 +50,8 @@ interface Committed {
   knownInTerm: Term;
 }
 
-/** One flush in so many is compared with the rows. */
-const rowsComparedEvery = 8;
+/** One flush in so many, of those that had something to write, is compared with the rows. */
+const rowsComparedEvery = 4;
 
 export class Oracle implements Watcher {
   violation: string | null = null;
@@ -256,14 +256,21 @@ export class Oracle implements Watcher {
 
   /** All that this life has taken so far is durable, and what it said may be heard. */
   isDurable(life: Life): void {
+    let hasWritten = false;
     for (const watched of this.membersOf.get(life) ?? []) {
-      if (!watched.owesWrite) watched.written.push(...watched.pending.splice(0));
-      for (const taken of watched.written.splice(0)) this.settle(watched, taken);
+      if (!watched.owesWrite && watched.pending.length > 0)
+        watched.written.push(...watched.pending.splice(0));
+      if (watched.written.length === 0) continue;
+      for (const taken of watched.written.splice(0)) {
+        this.settle(watched, taken);
+        hasWritten ||= writes(taken.effects, true);
+      }
     }
     const group = groupOf(life);
     const watched = this.watchedOf(life);
     if (!group || !watched || group.self !== watched.id) return;
     this.checkRevision(watched, group.machine.appliedIndex, group.machine.revision);
+    if (!hasWritten) return;
     this.flushes += 1;
     if (this.flushes % rowsComparedEvery === 0 && !life.superseded) this.compareRows(watched);
   }
