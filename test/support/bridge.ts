@@ -29,9 +29,13 @@ export interface Bridge {
 
 const listening = /listening on https?:\/\/(\S+)/;
 
-/** `args` beside --target and --listen. */
-export async function startBridge(target: string, args: readonly string[] = []): Promise<Bridge> {
-  const all = ['src/bridge/main.ts', '--target', target, '--listen', '127.0.0.1:0', ...args];
+/** `args` beside --target and --listen; `port`: any free one, unless it is given. */
+export async function startBridge(
+  target: string,
+  args: readonly string[] = [],
+  port = 0,
+): Promise<Bridge> {
+  const all = ['src/bridge/main.ts', '--target', target, '--listen', `127.0.0.1:${port}`, ...args];
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...all]);
   let log = '';
   const ended = once(child, 'exit').then(([code]) => code as number | null);
