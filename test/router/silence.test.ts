@@ -105,12 +105,17 @@ test('a leader that only this router cannot reach serves reads by a relay, and k
   };
   const fake = fakeMembers((sent) => (sent.place === 1 ? hang() : relayed(sent)));
   const [reading, writing] = [read(fake), write(fake)];
+  let isOver = false;
+  void Promise.resolve(writing).finally(() => {
+    isOver = true;
+  });
   await vi.advanceTimersByTimeAsync(patienceMs + 200);
   expect((await reading).status).toBe(200);
   expect(fake.sent.at(-1)).toMatchObject({ place: 2, request: { suspectTerm: 0n } });
   // The leader has not changed: the write waits for it, up to its deadline.
   await vi.advanceTimersByTimeAsync(2_000);
   expect(fake.sent.filter(({ request }) => request.op.case === 'command')).toHaveLength(1);
+  expect(isOver).toBe(false);
   await vi.advanceTimersByTimeAsync(2_000);
   expect((await writing).status).toBe(503);
 });

@@ -123,7 +123,8 @@ class Patience {
     while (answer === null) {
       const way = this.newWay();
       if (way !== null && (kind === 'read' || repeatable)) return this.either(call, way);
-      if (way !== null && way.term > this.term)
+      // By way of a relay it is the silent one itself that leads.
+      if (way !== null && !way.suspect && way.term > this.term)
         return (await answeredWithin(graceMs, call)) ?? { place, answer: { kind: 'superseded' } };
       if (way === null && this.mayAsk()) void this.ask();
       answer = await answeredWithin(lookMs, call);
