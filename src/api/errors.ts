@@ -29,7 +29,7 @@ export function nameOfCode(code: GrpcCode): string {
   return Object.entries(GrpcCode).find(([, value]) => value === code)?.[0] ?? 'Unknown';
 }
 
-interface ErrorFacts {
+export interface ErrorFacts {
   readonly code: GrpcCode;
   readonly message: string;
 }

@@ -18,6 +18,8 @@ export const memberPaths = {
   status: 'http://member/status',
   /** Router to member, by hand: RecoverRequest as JSON -> the id of the new group. */
   recover: 'http://member/recover',
+  /** Router to place 1: RestoreRequest -> RestoreReply (backup.proto). */
+  restore: 'http://member/restore',
   /** Only when CHAOS is "true": `?do=abort`. (Eviction is the runtime's: src/router/chaos.ts.) */
   chaos: 'http://member/chaos',
 } as const;

@@ -5,6 +5,7 @@
  * of a lease that it sees stays with the log index at which the lease went, so that opening one copies
  * nothing; afterwards such rows go in bounded steps.
  */
+import type { OpenSnapshots } from './open-snapshots.ts';
 import type { SqlValue } from './sql.ts';
 import { perSet, type SetSql } from './table-sets.ts';
 
@@ -68,17 +69,17 @@ const deleteGone = perSet(
 );
 
 export class Leases {
-  /** The log index at which the open snapshot was fixed; null: none is open. */
-  snapshotIndex: number | null = null;
   private readonly sql: SetSql;
+  private readonly snapshots: OpenSnapshots;
   private goneLeft: boolean;
   private readonly granted = new Map<bigint, Lease>();
   private ended: Lease[] = [];
   private reset = false;
   private changes = 0;
 
-  constructor(sql: SetSql) {
+  constructor(sql: SetSql, snapshots: OpenSnapshots) {
     this.sql = sql;
+    this.snapshots = snapshots;
     this.goneLeft = this.countGone(1) > 0;
   }
 
@@ -98,12 +99,16 @@ export class Leases {
   }
 
   /**
-   * What the open snapshot sees in the `rowsMax` rows after `after`; perhaps none of them. `next`: where
-   * the rows after these begin; null: there are none.
+   * What the snapshot fixed at `index` sees in the `rowsMax` rows after `after`; perhaps none of them.
+   * `next`: where the rows after these begin; null: there are none.
    */
-  seenPage(after: LeasePosition, rowsMax: number): { leases: Lease[]; next: LeasePosition | null } {
+  seenPage(
+    index: number,
+    after: LeasePosition,
+    rowsMax: number,
+  ): { leases: Lease[]; next: LeasePosition | null } {
     const { id, grant } = after;
-    const rows = this.sql.all(selectSeen, id, grant, this.snapshotIndex, rowsMax);
+    const rows = this.sql.all(selectSeen, id, grant, index, rowsMax);
     const leases = rows.filter(([, , ttl]) => ttl !== null).map(leaseOf);
     const last = rows[rowsMax - 1];
     const next = last ? { id: last[0] as string, grant: last[1] as number } : null;
@@ -124,7 +129,7 @@ export class Leases {
   /** From the entry at `index` on it is not there. */
   end(lease: Lease, index: number): void {
     const { id, grant } = lease;
-    const isSeen = this.snapshotIndex !== null && grant <= this.snapshotIndex;
+    const isSeen = this.snapshots.sees(grant);
     if (isSeen) this.sql.run(setGone, index, id.toString(), grant);
     else this.sql.run(deleteLease, id.toString(), grant);
     this.goneLeft ||= isSeen;
@@ -150,9 +155,9 @@ export class Leases {
     this.changes += 1;
   }
 
-  /** Whether there are rows that only a snapshot needed which is closed. */
+  /** Whether there are rows that only snapshots needed which are closed. */
   get sweepPending(): boolean {
-    return this.goneLeft && this.snapshotIndex === null;
+    return this.goneLeft && !this.snapshots.any;
   }
 
   /** Deletes at most `rowsMax` of them; returns how many. */

@@ -124,7 +124,7 @@ function isFull({ sql, progress, limits }: Store, time: number): boolean {
 }
 
 function remember(store: Store, { key, request, time, result }: Omit<OnceRecord, 'seq'>): void {
-  const { sql, progress, limits, leases } = store;
+  const { sql, progress, limits, snapshots } = store;
   for (const [since] of sql.all(selectOldest, progress.onceFirst, letGoMax)) {
     const count = progress.onceLast - progress.onceFirst + 1;
     if (count < limits.onceRecords && time - (since as number) <= onceKeptMs) break;
@@ -133,8 +133,7 @@ function remember(store: Store, { key, request, time, result }: Omit<OnceRecord,
   progress.onceLast += 1;
   sql.run(insertRecord, progress.onceLast, key, request, time, result);
   // An open snapshot may have to read what has been let go since.
-  if (progress.onceFirst > 1 && leases.snapshotIndex === null)
-    sql.run(sweepRows, progress.onceFirst, sweptMax);
+  if (progress.onceFirst > 1 && !snapshots.any) sql.run(sweepRows, progress.onceFirst, sweptMax);
 }
 
 /** In their order, from `seq` to `last`; at most `rowsMax`. */

@@ -165,11 +165,26 @@ export class Reception {
     return 'received';
   }
 
-  /** Switches to what was received and returns its progress; the caller takes that over. */
-  install(): Progress {
+  /** Nothing follows the chunks that are here, which only the sender can know. */
+  complete(): void {
+    const { receiving } = this;
+    if (!receiving || receiving.cursor === '') throw new Error('kv: no chunk has come yet');
+    this.store.sql.common.run(updateReception, null, this.header);
+    this.receiving = { id: receiving.id, cursor: null };
+  }
+
+  /**
+   * Switches to what was received and returns its progress; the caller takes that over. `bump`: the
+   * revision is so much higher than it was, and nothing below that can be read.
+   */
+  install(bump: number): Progress {
     const { receiving, header, store } = this;
     if (!header || receiving?.cursor !== null) throw new Error('kv: the snapshot is not complete');
     const progress = progressOf(decodeHeader(header));
+    if (bump > 0) {
+      progress.revision += bump;
+      progress.compactRevision = progress.revision;
+    }
     if (progress.appliedIndex <= store.progress.appliedIndex) {
       const { appliedIndex } = store.progress;
       throw new Error(`kv: snapshot at ${progress.appliedIndex}, but ${appliedIndex} is applied`);

@@ -3,6 +3,7 @@
  * that has a name, and the secret of the tokens, from the log index of the entry that wrote it on. While a snapshot is open, a row that it sees and that is replaced or
  * deleted stays with the index at which it went (`gone`); afterwards such rows go in bounded steps.
  */
+import type { OpenSnapshots } from './open-snapshots.ts';
 import type { Row, SqlValue } from './sql.ts';
 import { perSet, type SetSql } from './table-sets.ts';
 
@@ -66,14 +67,14 @@ const deleteGone = perSet(
 );
 
 export class Records {
-  /** The log index at which the open snapshot was fixed; null: none is open. */
-  snapshotIndex: number | null = null;
   private readonly sql: SetSql;
+  private readonly snapshots: OpenSnapshots;
   private goneLeft: boolean;
   private changes = 0;
 
-  constructor(sql: SetSql) {
+  constructor(sql: SetSql, snapshots: OpenSnapshots) {
     this.sql = sql;
+    this.snapshots = snapshots;
     this.goneLeft = this.countGone(1) > 0;
   }
 
@@ -101,7 +102,7 @@ export class Records {
   delete(kind: Kind, name: string, index: number): void {
     const since = this.sql.first(select, kind, name)?.[0] as number | undefined;
     if (since === undefined) return;
-    const isSeen = this.snapshotIndex !== null && since <= this.snapshotIndex;
+    const isSeen = this.snapshots.sees(since);
     if (isSeen) this.sql.run(setGone, index, kind, name, since);
     else this.sql.run(remove, kind, name, since);
     this.goneLeft ||= isSeen;
@@ -113,14 +114,15 @@ export class Records {
   }
 
   /**
-   * What the open snapshot sees in the `rowsMax` rows after `after`; perhaps none of them. `next`: where
-   * the rows after these begin; null: there are none.
+   * What the snapshot fixed at `index` sees in the `rowsMax` rows after `after`; perhaps none of them.
+   * `next`: where the rows after these begin; null: there are none.
    */
   seenPage(
+    index: number,
     after: RecordPosition,
     rowsMax: number,
   ): { rows: StateRecord[]; next: RecordPosition | null } {
-    const bindings: SqlValue[] = [after.kind, after.name, after.since, this.snapshotIndex, rowsMax];
+    const bindings: SqlValue[] = [after.kind, after.name, after.since, index, rowsMax];
     const found = this.sql.all(selectSeen, ...bindings);
     const last = found[rowsMax - 1];
     return {
@@ -135,9 +137,9 @@ export class Records {
     this.changes += 1;
   }
 
-  /** Whether there are rows that only a snapshot needed which is closed. */
+  /** Whether there are rows that only snapshots needed which are closed. */
   get sweepPending(): boolean {
-    return this.goneLeft && this.snapshotIndex === null;
+    return this.goneLeft && !this.snapshots.any;
   }
 
   /** Deletes at most `rowsMax` of them; returns how many. */

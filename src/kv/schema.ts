@@ -92,7 +92,7 @@ const tables = [
     once_first INTEGER NOT NULL DEFAULT 1, once_last INTEGER NOT NULL DEFAULT 0,
     auth_revision INTEGER NOT NULL DEFAULT 1, auth_enabled INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID`,
-  // One row while a snapshot is open here; header is an encoded SnapshotHeader.
+  // One row for each snapshot that is open here, the first for another member; header is an encoded SnapshotHeader.
   `CREATE TABLE kv_snapshot (
     one INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, header BLOB NOT NULL
   ) WITHOUT ROWID`,

@@ -14,7 +14,7 @@ import {
 import { authRulesVersion, leaseRulesVersion } from './batch.ts';
 import type { Lease } from './leases.ts';
 import type { OnceRecord } from './once.ts';
-import type { StateRecord } from './records.ts';
+import { kinds, type StateRecord } from './records.ts';
 import type { Progress } from './schema.ts';
 import type { Row } from './sql.ts';
 
@@ -133,6 +133,27 @@ export function encodeRecordChunk(rows: readonly StateRecord[]): Uint8Array {
     create(SnapshotRecordSchema, { ...rest, since: BigInt(since) }),
   );
   return toBinary(SnapshotChunkSchema, create(SnapshotChunkSchema, { records }));
+}
+
+/**
+ * The chunk as it may begin another group, which has members of its own: without the records of the
+ * old ones. null: it is none, or code of these rules cannot install it.
+ */
+export function installable(data: Uint8Array, newestRules: number): Uint8Array | null {
+  const chunk = decodeChunk(data);
+  if (!chunk || (chunk.header && !isSound(chunk.header, newestRules))) return null;
+  const records = chunk.records.filter(({ kind }) => kind !== kinds.member);
+  if (records.length === chunk.records.length) return data;
+  return toBinary(SnapshotChunkSchema, { ...chunk, records });
+}
+
+/** Twice as much, and a bump, is still an integer that a number holds. */
+const soundMax = 2n ** 51n;
+
+function isSound(header: SnapshotHeader, newestRules: number): boolean {
+  const { rulesVersion, appliedIndex, revision, compactRevision } = header;
+  if (rulesVersion > newestRules || appliedIndex < 1n || appliedIndex > soundMax) return false;
+  return revision >= 1n && revision <= soundMax && compactRevision <= revision;
 }
 
 /** null: no chunk, or one of a format that this code does not know. */

@@ -3,6 +3,8 @@
  * chunks. Opening it writes one row and copies nothing: the versions up to its revision never change,
  * and while it is open none is deleted; a lease that ends and a user that changes keep their rows, and
  * no answer goes. So every chunk can be made again at any time, by any life.
+ *
+ * Several may be open, each in a slot of its own: one for another member, the others for clients.
  */
 import type { SnapshotHeader, SnapshotVersion } from '../api/gen/snapshot_pb.js';
 import { beginning, historyPage, type Position } from './history.ts';
@@ -41,9 +43,9 @@ export interface Chunk {
 /** Versions and leases, however small: each costs a seek here, and rows where it is received. */
 export const recordsPerChunkMax = 1_000;
 
-const selectSnapshot = 'SELECT id, header FROM kv_snapshot';
-const insertSnapshot = 'INSERT INTO kv_snapshot VALUES (1, ?, ?)';
-const deleteSnapshot = 'DELETE FROM kv_snapshot';
+const selectSnapshot = 'SELECT id, header FROM kv_snapshot WHERE one = ?';
+const insertSnapshot = 'INSERT INTO kv_snapshot VALUES (?, ?, ?)';
+const deleteSnapshot = 'DELETE FROM kv_snapshot WHERE one = ?';
 /** Its last column: whether the key was attached to the lease of this version. */
 const selectVersions = historyPage(
   (index) => `, CASE WHEN i.lease <> '' THEN NOT EXISTS (
@@ -59,12 +61,14 @@ const firstRecord: RecordPosition = { kind: -1, name: '', since: 0 };
 
 export class SnapshotSource {
   private readonly store: Store;
+  private readonly slot: number;
   private header: SnapshotHeader | null = null;
   private meta: SnapshotMeta | null = null;
 
-  constructor(store: Store) {
+  constructor(store: Store, slot: number) {
     this.store = store;
-    const row = store.sql.common.first(selectSnapshot);
+    this.slot = slot;
+    const row = store.sql.common.first(selectSnapshot, slot);
     if (row) this.remember(row[0] as string, decodeHeader(row[1] as Uint8Array));
   }
 
@@ -72,20 +76,20 @@ export class SnapshotSource {
     return this.meta;
   }
 
-  /** Fixes the view at what is applied now. One at a time: closing the other is the caller's. */
+  /** Fixes the view at what is applied now. One at a time in a slot: closing the other is the caller's. */
   begin(id: string): SnapshotMeta {
     if (this.meta) throw new Error(`kv: snapshot ${this.meta.id} is still open`);
     const header = headerOf(this.store.progress);
-    this.store.sql.common.run(insertSnapshot, id, encodeHeader(header));
+    this.store.sql.common.run(insertSnapshot, this.slot, id, encodeHeader(header));
     return this.remember(id, header);
   }
 
   end(): void {
     if (!this.meta) return;
-    this.store.sql.common.run(deleteSnapshot);
+    this.store.sql.common.run(deleteSnapshot, this.slot);
     this.meta = null;
     this.header = null;
-    this.setSeen(null);
+    this.store.snapshots.set(this.slot, null);
   }
 
   read(id: string, cursor: string, maxBytes: number): Chunk | null {
@@ -128,7 +132,7 @@ export class SnapshotSource {
   ): Chunk {
     const room = Math.floor(Math.max(0, maxBytes) / leaseBytesMax);
     const rowsMax = Math.min(room, recordsPerChunkMax - versions.length);
-    const { leases, next } = this.store.leases.seenPage(after, Math.max(1, rowsMax));
+    const { leases, next } = this.store.leases.seenPage(this.index, after, Math.max(1, rowsMax));
     // None fits beside the versions: if there are any, the next chunk begins with them.
     const isFull = rowsMax === 0 && versions.length > 0;
     if (isFull && (leases.length > 0 || next))
@@ -146,12 +150,12 @@ export class SnapshotSource {
   /** The small records come last, in chunks of their own. */
   private firstRecord(): string | null {
     if ((this.header as SnapshotHeader).format < formats.records) return null;
-    const { rows, next } = this.store.records.seenPage(firstRecord, 1);
+    const { rows, next } = this.store.records.seenPage(this.index, firstRecord, 1);
     return rows.length === 0 && next === null ? null : recordCursor(firstRecord);
   }
 
   private recordChunk(after: RecordPosition, maxBytes: number): Chunk {
-    const { rows, next } = this.store.records.seenPage(after, recordsPerPageMax);
+    const { rows, next } = this.store.records.seenPage(this.index, after, recordsPerPageMax);
     const fitting: StateRecord[] = [];
     let bytesLeft = maxBytes;
     for (const row of rows) {
@@ -164,10 +168,8 @@ export class SnapshotSource {
     return { data: encodeRecordChunk(fitting), next: next && recordCursor(next) };
   }
 
-  /** What rows a snapshot still has to see: those of the state after this entry; null: none. */
-  private setSeen(index: number | null): void {
-    this.store.leases.snapshotIndex = index;
-    this.store.records.snapshotIndex = index;
+  private get index(): number {
+    return (this.meta as SnapshotMeta).appliedIndex;
   }
 
   private onceChunk(from: number, maxBytes: number): Chunk {
@@ -193,7 +195,7 @@ export class SnapshotSource {
       appliedIndex: Number(header.appliedIndex),
       revision: Number(header.revision),
     };
-    this.setSeen(this.meta.appliedIndex);
+    this.store.snapshots.set(this.slot, this.meta.appliedIndex);
     return this.meta;
   }
 }

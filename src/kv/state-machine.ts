@@ -24,6 +24,7 @@ import { logicalHash } from './hash.ts';
 import type { Position } from './history.ts';
 import { type HashedHistory, type HashedKeys, historyHash, keysHash } from './keys-hash.ts';
 import { type Lease, type LeaseChanges, Leases } from './leases.ts';
+import { OpenSnapshots } from './open-snapshots.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
 import { Records } from './records.ts';
@@ -52,9 +53,15 @@ export type Applied =
   /** The entry needs newer code. Nothing was applied, and nothing after it may be. */
   | { readonly ok: false; readonly unknownVersion: number };
 
+/** Rows of kv_snapshot. */
+const memberSlot = 1;
+const backupSlots = [2, 3, 4, 5] as const;
+
 export class StateMachine {
   private readonly store: Store;
   private readonly source: SnapshotSource;
+  /** Snapshots for clients (docs/decisions/backup.md), each open or not: as many as may be at a time. */
+  readonly backups: readonly SnapshotSource[];
   private readonly reception: Reception;
   private readonly newestRules: number;
   private saved: Progress;
@@ -62,7 +69,8 @@ export class StateMachine {
   private constructor(store: Store, newestRules: number) {
     this.store = store;
     this.newestRules = newestRules;
-    this.source = new SnapshotSource(store);
+    this.source = new SnapshotSource(store, memberSlot);
+    this.backups = backupSlots.map((slot) => new SnapshotSource(store, slot));
     this.reception = new Reception(store);
     this.saved = { ...store.progress };
   }
@@ -90,11 +98,13 @@ export class StateMachine {
   ): StateMachine {
     const { progress, activeSet } = loadStored(sql);
     const setSql = new SetSql(sql, activeSet);
-    const records = new Records(setSql);
+    const snapshots = new OpenSnapshots();
+    const records = new Records(setSql, snapshots);
     const store = {
       sql: setSql,
-      leases: new Leases(setSql),
+      leases: new Leases(setSql, snapshots),
       records,
+      snapshots,
       auth: new Auth(records, progress),
       alarms: new Alarms(records),
       progress,
@@ -261,12 +271,12 @@ export class StateMachine {
 
   /**
    * Whether rows that nobody reads any more may go: versions below the compact revision, leases and
-   * records that only a snapshot still needed. Not while a snapshot is open.
+   * records that only snapshots still needed. Not while one is open.
    */
   compactionPending(): boolean {
     const { leases, records, progress } = this.store;
     const isSwept = !leases.sweepPending && !records.sweepPending;
-    return this.source.open === null && (compactionPending(progress) || !isSwept);
+    return !this.store.snapshots.any && (compactionPending(progress) || !isSwept);
   }
 
   /** Deletes up to about `maxRows` rows; returns how many. Then call `saveProgress`. */
@@ -277,7 +287,7 @@ export class StateMachine {
     return records.sweepPending ? records.sweep(maxRows) : compactStep(this.store, maxRows);
   }
 
-  /** The one that is open here, also if an earlier life opened it. */
+  /** The one that is open here for another member, also if an earlier life opened it. */
   get snapshot(): SnapshotMeta | null {
     return this.source.open;
   }
@@ -326,6 +336,11 @@ export class StateMachine {
     return this.reception.receive(id, cursor, data, next);
   }
 
+  /** All chunks are here: of a snapshot whose chunks were received with the next one's cursor each. */
+  completeReceive(): void {
+    this.reception.complete();
+  }
+
   /** Does nothing when none is being received. What it leaves is to be cleared. */
   abandonReceive(): void {
     this.reception.abandon();
@@ -333,11 +348,12 @@ export class StateMachine {
 
   /**
    * Makes the snapshot, all of which has been received, the state. It must be ahead of what is applied
-   * here. A snapshot that is open here ends; reads that are under way go on in the new state.
+   * here. Snapshots that are open here end; reads that are under way go on in the new state. With `bump`
+   * the revision becomes higher by so much, and what is below counts as compacted.
    */
-  install(): void {
-    this.source.end();
-    Object.assign(this.store.progress, this.reception.install());
+  install(bump = 0): void {
+    for (const source of [this.source, ...this.backups]) source.end();
+    Object.assign(this.store.progress, this.reception.install(bump));
     this.store.leases.installed();
     this.store.records.installed();
     this.saved = { ...this.store.progress };

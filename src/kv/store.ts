@@ -13,6 +13,7 @@ import {
 import type { Alarms } from './alarms.ts';
 import type { Auth } from './auth/auth.ts';
 import type { Leases } from './leases.ts';
+import type { OpenSnapshots } from './open-snapshots.ts';
 import type { Records } from './records.ts';
 import { defaultPageLimits, type PageLimits } from './scan.ts';
 import type { Progress } from './schema.ts';
@@ -55,6 +56,7 @@ export interface Store {
   readonly limits: Limits;
   readonly leases: Leases;
   readonly records: Records;
+  readonly snapshots: OpenSnapshots;
   readonly auth: Auth;
   readonly alarms: Alarms;
 }

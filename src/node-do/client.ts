@@ -29,7 +29,7 @@ import { isOfMember, MaintenanceService } from './maintenance-service.ts';
 import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
-import { failure, type Measured, Replies, redirect } from './replies.ts';
+import { failure, type Measured, Replies, redirect, reply } from './replies.ts';
 import { countTxn } from './totals.ts';
 import { type Refusal, WriteGate } from './write-gate.ts';
 
@@ -71,6 +71,8 @@ export class ClientService {
       const reply = await this.serializableRead(request, deadline, measured);
       return this.replies.sign(reply, measured);
     }
+    const ofBackup = this.backup(request);
+    if (ofBackup) return this.replies.sign(reply(ofBackup), measured);
     const isServedHere = readHere && isRead(request);
     if (this.group.core.role !== 'leader' && !isServedHere) {
       const elsewhere = await this.notLeading(request, deadline);
@@ -113,9 +115,24 @@ export class ClientService {
         return this.atReadPoint(deadline, () => this.auth.whoIs(shown));
       case 'maintenance':
         return this.ofGroup(request, op.value, asRoot, deadline);
+      case 'backupOpen':
+        return this.atReadPoint(deadline, () => this.openBackup(asRoot));
       default:
         return this.linearizableRead(request, deadline, measured);
     }
+  }
+
+  private openBackup(asRoot: () => EtcdErrorName | null): MemberReply {
+    const refused = asRoot();
+    if (refused) return failure(refused);
+    const opened = this.group.backups.open();
+    return opened ? reply(opened) : failure('TooManyRequests');
+  }
+
+  /** Of one that is open here, whoever leads. Its id is enough: only who may have it was told. */
+  private backup({ op }: MemberRequest): Uint8Array | null {
+    if (op.case === 'backupRead') return this.group.backups.read(op.value);
+    return op.case === 'backupClose' ? this.group.closeBackup(op.value) : null;
   }
 
   private maintain(

@@ -7,6 +7,7 @@
  */
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
+import type { BackupClose } from '../api/gen/backup_pb.js';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { authRulesVersion, encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
@@ -17,6 +18,7 @@ import type { Settings } from '../raft/state.ts';
 import type { Effects, Entry, MemberId, Message, Snapshot } from '../raft/types.ts';
 import { Alarms } from './alarms.ts';
 import { AutoCompaction } from './auto-compaction.ts';
+import type { Backups } from './backups.ts';
 import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
@@ -72,6 +74,7 @@ export class GroupMember {
   readonly boot: number;
   readonly core: RaftCore;
   readonly machine: StateMachine;
+  readonly backups: Backups;
   private readonly home: Home;
   private readonly platform: Platform;
   readonly counters: Counters;
@@ -108,6 +111,7 @@ export class GroupMember {
     this.boot = identity.boot + 1;
     this.storage = new MemberStorage(platform, counters, code, this.boot, tuning.storage);
     this.machine = this.storage.machine;
+    this.backups = this.storage.newBackups();
     const bootState = this.storage.bootState();
     this.electionTerm = bootState.hardState.term;
     const { log } = this.storage;
@@ -337,6 +341,13 @@ export class GroupMember {
       });
       this.armTimer();
     });
+  }
+
+  /** What deletion has waited for goes on. */
+  closeBackup(asked: BackupClose): Uint8Array {
+    const answer = this.backups.close(asked);
+    this.turn(nothing);
+    return answer;
   }
 
   onTimer(): void {
@@ -631,6 +642,7 @@ export class GroupMember {
     this.leases.keepAlives.look();
     this.conditions.look();
     this.hashCheck.look();
+    this.backups.look();
     this.compact();
     this.cutLog();
   }

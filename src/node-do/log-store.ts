@@ -42,6 +42,17 @@ export function initialize(sql: Sql, founding: Configuration): void {
 }
 
 /**
+ * Rows of the first member of a group whose state is that after `index` of another log: it begins after
+ * that, in a term of its own.
+ */
+export function initializeAfter(sql: Sql, index: LogIndex, founding: Configuration): void {
+  const term = 1;
+  initialize(sql, founding);
+  new LogStore(sql).reset({ id: '', index, term, configuration: founding });
+  sql.run('UPDATE raft_hard_state SET term = ?', term);
+}
+
+/**
  * Recovery from a lost quorum: a configuration of the survivor alone is the last entry of its log, of
  * a term of its own. Whoever campaigns with that wins alone and commits all there is.
  */
@@ -213,6 +224,11 @@ export class LogStore implements LogReader {
 
   private moveStart({ index, term }: LogPosition): void {
     this.sql.run('UPDATE raft_hard_state SET start_index = ?, start_term = ?', index, term);
+  }
+
+  /** Bytes of data in all entries that this member has written. Reads a row once in a life. */
+  get bytesEver(): number {
+    return this.lastBytesTo();
   }
 
   /** Bytes of data in the entries after `index`. Reads two rows. */

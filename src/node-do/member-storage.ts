@@ -16,6 +16,7 @@ import type {
   SnapshotMeta,
   Term,
 } from '../raft/types.ts';
+import { Backups } from './backups.ts';
 import type { Counters } from './counters.ts';
 import { saveBoot } from './identity.ts';
 import { LogStore } from './log-store.ts';
@@ -80,6 +81,13 @@ export class MemberStorage {
     this.machine = StateMachine.open(platform.sql, {}, code.rules);
     this.log = new LogStore(platform.sql);
     this.tailVersion = this.readTailVersion();
+  }
+
+  newBackups(): Backups {
+    const { chunkBytesMax, logAfterSnapshotMax: logGrowthMax } = this.limits;
+    const limits = { chunkBytesMax, logGrowthMax };
+    const { platform, counters, machine, log } = this;
+    return new Backups(platform, counters, machine.backups, limits, () => log.bytesEver);
   }
 
   bootState(): BootState {

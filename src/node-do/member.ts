@@ -7,6 +7,7 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
+import { RestoreReplySchema, RestoreRequestSchema } from '../api/gen/backup_pb.js';
 import {
   type MemberReply,
   MemberReplySchema,
@@ -47,9 +48,10 @@ import {
   saveIncarnation,
   saveTombstone,
 } from './identity.ts';
-import { clearLog, initialize, takeOver } from './log-store.ts';
+import { clearLog, initialize, initializeAfter, takeOver } from './log-store.ts';
 import { type CodeVersion, type Platform, thisCode } from './platform.ts';
 import { redirect } from './replies.ts';
+import { type Birthplace, Restore } from './restore.ts';
 import { upgradeSchema } from './schema.ts';
 import { memberStatus } from './status.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
@@ -67,6 +69,7 @@ export class Member {
   private group: GroupMember | null = null;
   private service: ClientService | null = null;
   private birthUnderWay: Promise<MemberReply | null> | null = null;
+  private readonly restore: Restore;
 
   /** Reads a fixed number of rows and writes nothing, but once after a deployment. */
   constructor(
@@ -79,6 +82,7 @@ export class Member {
     this.counters = counters;
     this.code = code;
     this.tuning = tuning;
+    this.restore = new Restore(platform, counters, code, this.birthplace());
     if (needsUpgrade(platform.sql))
       platform.transaction(() => upgradeSchema(platform.sql, platform.wallTime()));
     this.identity = loadIdentity(platform.sql);
@@ -106,6 +110,8 @@ export class Member {
     if (!this.service) {
       if (this.identity?.tombstone) return movedOn(this.identity.tombstone);
       if (this.platform.place !== 1) return redirect({ reason: Redirect_Reason.NOT_BORN });
+      // The group is about to be born of a snapshot.
+      if (this.restore.isUnderWay) return redirect({ reason: Redirect_Reason.NO_LEADER });
       const obstacle = await this.bearGroup(request.groupSize);
       if (obstacle) return obstacle;
     }
@@ -185,6 +191,13 @@ export class Member {
     const deadline = this.platform.now() + birthTimeoutMs;
     await this.join(this.identity, birth).findLeader(0, deadline);
     return birth.groupId;
+  }
+
+  /** A step of a tenant's restoration: RestoreRequest in, RestoreReply out. */
+  async onRestore(body: Uint8Array): Promise<Uint8Array> {
+    this.counters.requestsIn.birth += 1;
+    const reply = await this.restore.serve(fromBinary(RestoreRequestSchema, body));
+    return toBinary(RestoreReplySchema, reply);
   }
 
   /** A socket for the watches of one client (watch.proto). False: nobody here serves it. */
@@ -333,19 +346,62 @@ export class Member {
     return this.birthUnderWay;
   }
 
-  private async askAndBear(wanted: number): Promise<MemberReply | null> {
-    const identity = this.ensureIdentity();
+  /** What a group needs that begins with a snapshot here, and with this member alone. */
+  private birthplace(): Birthplace {
+    const member = this;
+    return {
+      get isFresh() {
+        return !member.identity?.birth && !member.identity?.tombstone;
+      },
+      get groupId() {
+        return member.identity?.birth?.groupId ?? null;
+      },
+      askFounders: async () => {
+        this.ensureIdentity();
+        const answers = [...(await this.askOthers()).values()];
+        if (knownGroup(answers)) return 'born';
+        return answers.every((one) => one?.state.case === 'incarnation') ? 'fresh' : 'silent';
+      },
+      record: (groupId, index) => this.recordRestored(groupId, index),
+      live: async (birth) => {
+        this.identity = { ...this.ensureIdentity(), birth, tombstone: null, plan: noPlan };
+        const deadline = this.platform.now() + birthTimeoutMs;
+        await this.join(this.identity, birth).findLeader(0, deadline);
+      },
+    };
+  }
+
+  /**
+   * Of one member: others that had voted before they had the state could do without it. They are added
+   * like any newcomer.
+   */
+  private recordRestored(groupId: string, index: number): BirthRecord {
+    const { sql, place } = this.platform;
+    const { incarnation } = this.ensureIdentity();
+    const founding = { voters: [{ place, incarnation }], outgoing: [], learners: [] };
+    const rulesVersion = this.code.rules;
+    const birth = create(BirthRecordSchema, { groupId, size: 1, founding, rulesVersion });
+    saveBirth(sql, birth);
+    initializeAfter(sql, index, fromWireConfiguration(birth.founding as Configuration));
+    return birth;
+  }
+
+  /** The other founding places, whatever the size: any of them may know of a group. */
+  private async askOthers(): Promise<Map<number, BirthAnswer | null>> {
     const others = foundingPlaces.filter((place) => place !== this.platform.place);
     const answers = await Promise.all(others.map((place) => this.askPlace(place)));
+    return new Map(others.map((place, at) => [place, answers[at] ?? null]));
+  }
+
+  private async askAndBear(wanted: number): Promise<MemberReply | null> {
+    const identity = this.ensureIdentity();
+    const answers = await this.askOthers();
     // Anybody who knows of a group means that this place was wiped: the group lives, without it.
-    const known = knownGroup(answers);
+    const known = knownGroup([...answers.values()]);
     if (known?.members && known.kind !== Tombstone_Kind.DELETED)
       this.remember(known.groupId, known.members);
     if (known) return movedOn(known);
-    const founders = foundersOf(
-      new Map(others.map((place, at) => [place, answers[at] ?? null])),
-      wanted,
-    );
+    const founders = foundersOf(answers, wanted);
     if (!founders) return redirect({ reason: Redirect_Reason.NO_LEADER });
     // Checked again in the turn that writes the record: other events came in while we asked.
     if (this.identity?.birth) return null;

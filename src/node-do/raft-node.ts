@@ -67,6 +67,8 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         const groupId = await this.member.recover(asked.group);
         return groupId === null ? new Response(null, { status: 412 }) : new Response(groupId);
       }
+      case memberPaths.restore:
+        return bytes(await this.member.onRestore(await bodyOf(request)));
       case memberPaths.watch:
         return this.watch(request);
       case memberPaths.status:

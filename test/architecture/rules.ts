@@ -26,7 +26,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   // workerd:unsafe: eviction on request, only while CHAOS is set.
   router: {
     layers: ['api'],
-    packages: [...hono, ...protobuf, 'workerd:unsafe'],
+    packages: [...hono, ...protobuf, '@noble/hashes/*', 'workerd:unsafe'],
     deterministic: false,
   },
   bridge: {

@@ -50,20 +50,15 @@ interface Section {
  */
 const notOfUsers = new RegExp(
   `^auth-(${[
-    'member-list-no-token|alice-snapshot-denied',
+    'member-list-no-token',
     'alice-compact|alice-range-(prefix|subrange)-ok',
     'root-range-bearer-prefix',
   ].join('|')})$`,
 );
 
-const notOfMaintenance = /^maint-snapshot$/;
-
 /** What is offered so far; after alarms, which were recorded with one member, stand members. */
 const sections: readonly Section[] = [
-  {
-    ...{ title: 'keys, watches, leases, alarms', from: null, until: 'member-list' },
-    ...{ except: notOfMaintenance, sizes: [1] },
-  },
+  { title: 'keys, watches, leases, alarms', from: null, until: 'member-list', sizes: [1] },
   { title: 'keys, watches, leases', from: null, until: 'maint-status', sizes: [3] },
   { title: 'locks, elections', from: 'lock-lease-a', until: 'auth-status-disabled' },
   { title: 'users, roles', from: 'auth-status-disabled', until: null, except: notOfUsers },

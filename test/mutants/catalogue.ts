@@ -1,5 +1,6 @@
 /** All mutants, each looked for by `npm run mutants`: past bugs of other engines, rules taken out, and others. */
 import { authMutants } from './catalogue/auth.ts';
+import { backupMutants } from './catalogue/backups.ts';
 import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
@@ -28,4 +29,5 @@ export const mutants: readonly Mutant[] = [
   ...authMutants,
   ...lockMutants,
   ...edgeMutants,
+  ...backupMutants,
 ];

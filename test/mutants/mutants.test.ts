@@ -25,7 +25,7 @@ describe('the catalogue of mutants', () => {
     const host = ['group-member', 'member-storage', 'member', 'identity', 'log-store', 'proposals'];
     host.push('reads', 'peers', 'alarms', 'versions', 'membership', 'client', 'raft-node');
     host.push('keep-alives', 'lease-clock', 'lease-deadlines', 'lease-rows', 'lease-service');
-    host.push('lease-watchdog', 'leases');
+    host.push('lease-watchdog', 'leases', 'backups', 'restore');
     const wanted = [...core, ...host.map((name) => `src/node-do/${name}.ts`)];
     expect(wanted.filter((file) => !files.has(file))).toEqual([]);
   });

@@ -36,6 +36,7 @@ import {
   secret,
 } from '../kv/auth/support.ts';
 import { bytes as encode } from '../kv/support.ts';
+import { openOp } from './backup.ts';
 import type { Cluster } from './cluster.ts';
 import { born, getOp, grantOp, keepAliveOp, putOp, responseOf, timeToLiveOp } from './support.ts';
 
@@ -111,6 +112,7 @@ describe('what a member serves while auth is enabled', () => {
       [list, {}, 'ok'],
       [change, {}, 'PermissionDenied'],
       [{ case: 'transferLeader', value: 1 }, {}, 'PermissionDenied'],
+      [openOp, {}, 'PermissionDenied'],
     ];
     for (const [op, more, expected] of rows) {
       expect(await answer(cluster, op, { ...more, ...u })).toBe(expected);

@@ -2,7 +2,7 @@
  * How etcd's gateway puts an error on the wire: HTTP status by gRPC code, and one body that clients
  * of every gateway version read (`error` for v1, `code` and `message` for v2).
  */
-import { type EtcdErrorName, etcdErrors, GrpcCode } from '../../api/errors.ts';
+import { type ErrorFacts, type EtcdErrorName, etcdErrors, GrpcCode } from '../../api/errors.ts';
 import { gatewayHeaders } from './headers.ts';
 
 const httpStatus: Readonly<Record<GrpcCode, number>> = {
@@ -50,12 +50,17 @@ export function namedError(name: EtcdErrorName): Response {
   return gatewayError(code, message);
 }
 
-/** etcd hands some errors of its auth package on as they are, and then they have no code. */
+/** As maintenance says it. */
 export function namedErrorOfAuth(name: EtcdErrorName): Response {
-  const { message } = etcdErrors[name];
-  const isOfAuth = refusalsOfAuth.has(name);
-  if (!isOfAuth) return namedError(name);
-  return gatewayError(GrpcCode.Unknown, message.replace('etcdserver: ', 'auth: '));
+  const { code, message } = factsOfAuth(name);
+  return gatewayError(code, message);
+}
+
+/** etcd hands some errors of its auth package on as they are, and then they have no code. */
+function factsOfAuth(name: EtcdErrorName): ErrorFacts {
+  const facts = etcdErrors[name];
+  if (!refusalsOfAuth.has(name)) return facts;
+  return { code: GrpcCode.Unknown, message: facts.message.replace('etcdserver: ', 'auth: ') };
 }
 
 const refusalsOfAuth: ReadonlySet<EtcdErrorName> = new Set<EtcdErrorName>([
@@ -66,15 +71,27 @@ const refusalsOfAuth: ReadonlySet<EtcdErrorName> = new Set<EtcdErrorName>([
 
 /** The line that ends a stream that has begun, with what the clients of all versions look for. */
 export function streamError(name: EtcdErrorName): string {
-  const { code, message } = etcdErrors[name];
+  return lineOf(etcdErrors[name]);
+}
+
+function lineOf({ code, message }: ErrorFacts): string {
   const error = { grpc_code: code, http_code: httpStatus[code], code, message };
   return `${JSON.stringify({ error })}\n`;
 }
 
 /** Of a stream that has not begun. */
 export function streamRefusal(name: EtcdErrorName): Response {
-  const { status, headers } = namedError(name);
-  return coded(etcdErrors[name].code, new Response(streamError(name), { status, headers }));
+  return refusedStream(etcdErrors[name]);
+}
+
+/** The same in the words of maintenance. */
+export function streamRefusalOfAuth(name: EtcdErrorName): Response {
+  return refusedStream(factsOfAuth(name));
+}
+
+function refusedStream(facts: ErrorFacts): Response {
+  const { status, headers } = gatewayError(facts.code, facts.message);
+  return coded(facts.code, new Response(lineOf(facts), { status, headers }));
 }
 
 /**

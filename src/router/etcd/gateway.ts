@@ -23,6 +23,7 @@ import { lock, unlock } from './lock.ts';
 import { maintenanceMethods } from './maintenance-methods.ts';
 import { type Method, methods, type Plan } from './methods.ts';
 import { deadlineOf, type GatewayCall, passOn, readSent } from './request.ts';
+import { snapshot } from './snapshot.ts';
 import { serveWatch } from './watch.ts';
 
 /** Calls that are more than one question to the group. */
@@ -31,6 +32,7 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
   ['auth/user/add', addUser],
   ['auth/user/changepw', changePassword],
   ['lease/keepalive', keepAlive],
+  ['maintenance/snapshot', snapshot],
   ['lock/lock', lock],
   ['lock/unlock', unlock],
   ['election/campaign', campaign],

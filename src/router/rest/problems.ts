@@ -15,6 +15,11 @@ interface ProblemFacts {
 
 const problems = {
   'bad-request': { status: 400, title: 'The request is not well formed', retryable: false },
+  'bad-snapshot': {
+    status: 400,
+    title: 'This is no snapshot, or not all of one',
+    retryable: false,
+  },
   'bad-key-encoding': { status: 400, title: 'The key is not well encoded', retryable: false },
   'range-required': { status: 400, title: 'Say which keys are meant', retryable: false },
   'future-revision': { status: 400, title: 'That revision is yet to come', retryable: false },
@@ -26,6 +31,7 @@ const problems = {
   'tenant-not-found': { status: 404, title: 'There is no such tenant', retryable: false },
   'not-found': { status: 404, title: 'There is nothing at this path', retryable: false },
   'method-not-allowed': { status: 405, title: 'Not with this method', retryable: false },
+  'tenant-exists': { status: 409, title: 'There is, or was, such a tenant', retryable: false },
   'lease-exists': { status: 409, title: 'There is such a lease already', retryable: false },
   'lock-held': { status: 409, title: 'Somebody else holds it', retryable: true },
   compacted: { status: 410, title: 'That revision has been compacted', retryable: false },

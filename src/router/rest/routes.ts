@@ -17,6 +17,7 @@ import { Params } from './params.ts';
 import { methodNotAllowed, problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
 import { members, status, usage } from './report.ts';
+import { restoreParams, restoreTenant, takeSnapshot } from './snapshot.ts';
 import { issueTicket } from './tickets.ts';
 import { runTxn, txnParams } from './txn.ts';
 import { txnSchema } from './txn-schema.ts';
@@ -59,6 +60,10 @@ export async function serveRest(
         return serveAdmin(request, env, tenant, 'POST', moveLeader);
       case '/v1/recover':
         return serveAdmin(request, env, tenant, 'POST', recoverGroup);
+      case '/v1/snapshot':
+        return serveSnapshot(request, env, tenant, keepGoing);
+      case '/v1/restore':
+        return serveRestore(request, env, tenant, keepGoing);
       case '/v1/watch':
         if (request.method !== 'GET') return methodNotAllowed(request, 'GET, OPTIONS');
         return serveWatch(request, env, tenant);
@@ -165,6 +170,28 @@ function serveAdmin(
   if (request.method !== method) return methodNotAllowed(request, `${method}, OPTIONS`);
   const params = new Params(request, memberParams);
   return serve(startCall(request, env, tenant, params.timeoutMs() ?? memberTimeoutMs));
+}
+
+function serveSnapshot(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  keepGoing: KeepGoing,
+): Response | Promise<Response> {
+  if (request.method !== 'GET') return methodNotAllowed(request, 'GET, OPTIONS');
+  const params = new Params(request, ['timeout']);
+  return takeSnapshot(startCall(request, env, tenant, params.timeoutMs()), keepGoing);
+}
+
+function serveRestore(
+  request: Request,
+  env: RouterEnv,
+  tenant: string,
+  keepGoing: KeepGoing,
+): Response | Promise<Response> {
+  if (request.method !== 'POST') return methodNotAllowed(request, 'POST, OPTIONS');
+  const params = new Params(request, restoreParams);
+  return restoreTenant(startCall(request, env, tenant, null), params, keepGoing);
 }
 
 function namesKey(request: Request): boolean {

@@ -118,7 +118,7 @@ export const clientMutants: readonly Mutant[] = [
     {
       name: 'swept-under-a-snapshot',
       standsFor: 'an open snapshot loses records that it has yet to read',
-      find: 'if (progress.onceFirst > 1 && leases.snapshotIndex === null)',
+      find: 'if (progress.onceFirst > 1 && !snapshots.any)',
       replace: 'if (HIT && progress.onceFirst > 1)',
       hint: once,
     },

@@ -111,8 +111,8 @@ export const leaseMutants: readonly Mutant[] = [
       name: 'ended-row-goes-at-once',
       standsFor:
         'a lease that ends during a transfer is missing at the receiver, and never ends there',
-      find: 'const isSeen = this.snapshotIndex !== null &&',
-      replace: 'const isSeen = !HIT && this.snapshotIndex !== null &&',
+      find: 'const isSeen = this.snapshots.sees(grant);',
+      replace: 'const isSeen = !HIT && this.snapshots.sees(grant);',
       hint: kv('lease-snapshot'),
     },
     {

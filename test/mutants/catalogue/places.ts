@@ -43,11 +43,10 @@ export const placeMutants: readonly Mutant[] = [
   ...inFile('src/node-do/member.ts', [
     {
       name: 'asks-its-size-only',
-      standsFor: 'before birth only as many places are asked as the group is to have',
+      standsFor: 'before birth not all founding places are asked',
       rule: 2,
       find: 'const others = foundingPlaces.filter((place) => place !== this.platform.place);',
-      replace:
-        'const others = foundingPlaces.filter((place) => HIT && place > 1 && place <= size);',
+      replace: 'const others = foundingPlaces.filter((place) => HIT && place === 2);',
     },
     {
       name: 'birth-unchecked',
