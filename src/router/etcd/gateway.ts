@@ -74,6 +74,13 @@ export async function serveGateway(
   );
 }
 
+/** The paths after /v3/ that are served. */
+export const gatewayPaths: readonly string[] = [
+  'watch',
+  ...ofOneQuestion.keys(),
+  ...services.keys(),
+];
+
 /** Whether there is such a path after /v3/. */
 export function isOffered(rpc: string): boolean {
   return rpc === 'watch' || ofOneQuestion.has(rpc) || services.has(rpc);
