@@ -24,6 +24,9 @@ export const memberPaths = {
   chaos: 'http://member/chaos',
 } as const;
 
+/** A header of that request, for what costs a row or two to tell; members of older code do not look at it. */
+export const withMetrics = 'with-metrics';
+
 export interface RecoverRequest {
   /** The id of the group that is given up. */
   readonly group: string;
@@ -80,7 +83,7 @@ export interface MemberStatus {
   readonly atRest: boolean;
   /** Counters of this life (since `boot`). */
   readonly counters: MemberCounters;
-  /** What only /metrics tells. Absent: no member, or one of older code. */
+  /** What only /metrics asks for. Absent: not asked for, no member, or one of older code. */
   readonly metrics?: MemberMetrics;
 }
 
@@ -136,6 +139,9 @@ export interface MemberMetrics {
   readonly pendingProposals: number;
   readonly authRevision: number;
   readonly isReceivingSnapshot: boolean;
+  /** Of the database what is not log: what the quota counts. */
+  readonly stateBytes: number;
+  readonly quotaBytes: number;
   /** Watches that have yet to be told of the past. */
   readonly watchesBehind: number;
   readonly peers: readonly PeerMetrics[];

@@ -53,7 +53,7 @@ import { type CodeVersion, type Platform, thisCode } from './platform.ts';
 import { redirect } from './replies.ts';
 import { type Birthplace, Restore } from './restore.ts';
 import { upgradeSchema } from './schema.ts';
-import { memberStatus } from './status.ts';
+import { memberMetrics, memberStatus } from './status.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 const birthTimeoutMs = 2_000;
@@ -229,9 +229,11 @@ export class Member {
     this.group?.onAlarm();
   }
 
-  status(): MemberStatus {
+  status(withMetrics = false): MemberStatus {
     this.counters.requestsIn.status += 1;
-    return memberStatus(this.platform, this.counters, this.identity, this.group);
+    const metrics =
+      withMetrics && this.group ? { metrics: memberMetrics(this.platform, this.group) } : {};
+    return { ...memberStatus(this.platform, this.counters, this.identity, this.group), ...metrics };
   }
 
   private ensureIdentity(): Identity {

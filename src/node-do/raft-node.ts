@@ -10,6 +10,7 @@ import {
   type RecoverRequest,
   watchPing,
   watchPong,
+  withMetrics,
 } from '../api/member.ts';
 import { type Counters, newCounters } from './counters.ts';
 import { DurableObjectSql } from './do-sql.ts';
@@ -72,7 +73,7 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       case memberPaths.watch:
         return this.watch(request);
       case memberPaths.status:
-        return Response.json(this.member.status());
+        return Response.json(this.member.status(request.headers.has(withMetrics)));
     }
     if (this.env.CHAOS === 'true' && request.url === `${memberPaths.chaos}?do=abort`)
       this.ctx.abort('aborted by request');

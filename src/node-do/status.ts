@@ -76,11 +76,11 @@ function ofGroup(group: GroupMember) {
     watches: group.watches.sizes,
     authEnabled: machine.auth.enabled,
     atRest: group.atRest,
-    metrics: metricsOf(group),
   } as const;
 }
 
-function metricsOf(group: GroupMember): MemberMetrics {
+/** Reads two rows at most. */
+export function memberMetrics({ settings }: Platform, group: GroupMember): MemberMetrics {
   const { core, machine } = group;
   return {
     // One that is doubted may be none any more.
@@ -88,6 +88,8 @@ function metricsOf(group: GroupMember): MemberMetrics {
     pendingProposals: group.pendingProposals,
     authRevision: machine.auth.revision,
     isReceivingSnapshot: machine.receiving !== null,
+    stateBytes: group.stateBytes,
+    quotaBytes: settings.quotaBytes,
     watchesBehind: group.watches.behind,
     peers: group.peers.traffic.map(([id, traffic]) => ({
       memberId: String(numericId(incarnationOf(id))),

@@ -81,7 +81,8 @@ describe('each call', () => {
     const paths = pathsOf(name);
     expect(row?.paths).toEqual(paths);
     const served = paths.filter(isOffered);
-    const advice = 'served or not: its row in docs/compatibility.md has to say so, and how it differs';
+    const advice =
+      'served or not: its row in docs/compatibility.md has to say so, and how it differs';
     expect(served, advice).toEqual(row?.verdict === 'not offered' ? [] : paths);
     expect(['same', 'better', 'not offered']).toContain(row?.verdict);
     if (row?.verdict !== 'same') expect(row?.note).not.toBe('');

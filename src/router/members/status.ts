@@ -28,10 +28,14 @@ const answerWithinMs = 2_000;
 /** How far the trail of places that the group has left is followed. */
 const roundsMax = 24;
 
-export async function groupStatus(env: RouterEnv, tenant: string): Promise<GroupStatus> {
+export async function groupStatus(
+  env: RouterEnv,
+  tenant: string,
+  headers: HeadersInit = {},
+): Promise<GroupStatus> {
   const known = hintFor(tenant)?.places ?? [];
   const first = known.length > 0 ? known : foundingPlaces.slice(0, groupSize(env));
-  const found = await askOnward(env, tenant, first);
+  const found = await askOnward(env, tenant, first, headers);
   const named = membersOf(found.filter(isMember));
   // Who lost what the group gave it is listed, who has left it is not, unless nobody is a member.
   const members = found
@@ -44,13 +48,20 @@ export async function groupStatus(env: RouterEnv, tenant: string): Promise<Group
  * Asks these places and whomever they name, and so on: the group may have other members by now than
  * the hint or the variable says, and one that it has left says where it went.
  */
-async function askOnward(env: RouterEnv, tenant: string, first: readonly number[]) {
+async function askOnward(
+  env: RouterEnv,
+  tenant: string,
+  first: readonly number[],
+  headers: HeadersInit,
+) {
   const found: Answer[] = [];
   const asked = new Set<number>();
   let next = first;
   for (let round = 0; round < roundsMax && next.length > 0; round++) {
     for (const place of next) asked.add(place);
-    const answers = await askAll(env, tenant, next);
+    const answers = await Promise.all(
+      next.map((place) => memberStatus(env, tenant, place, headers)),
+    );
     found.push(...answers);
     next = membersOf(answers).filter((place) => !asked.has(place));
   }
@@ -69,19 +80,16 @@ function membersOf(answers: readonly Answer[]): number[] {
   return [...new Set(named)];
 }
 
-function askAll(env: RouterEnv, tenant: string, places: readonly number[]) {
-  return Promise.all(places.map((place) => memberStatus(env, tenant, place)));
-}
-
 /** One place alone, whether it is a member or not. */
 export async function memberStatus(
   env: RouterEnv,
   tenant: string,
   place: number,
+  headers: HeadersInit,
 ): Promise<MemberStatus | Unreachable> {
   try {
     return await within(answerWithinMs, async () => {
-      const reply = await memberStub(env, tenant, place).fetch(memberPaths.status);
+      const reply = await memberStub(env, tenant, place).fetch(memberPaths.status, { headers });
       if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
       return (await reply.json()) as MemberStatus;
     });

@@ -53,6 +53,12 @@ const ownGauges: readonly Of<MemberMetrics>[] = [
     '1 while a snapshot is received.',
     (of) => is(of.isReceivingSnapshot),
   ],
+  [
+    'etcd_mvcc_db_total_size_in_use_in_bytes',
+    'Size of the database without the log: what the quota counts.',
+    (of) => of.stateBytes,
+  ],
+  ['etcd_server_quota_backend_bytes', 'The quota of the tenant.', (of) => of.quotaBytes],
   ['etcd_debugging_auth_revision', 'Revision of users and roles.', (of) => of.authRevision],
   [
     'etcd_debugging_mvcc_slow_watcher_total',
@@ -124,7 +130,9 @@ export function memberMetrics(
   const samples = <T>(part: PartOf<T>, read: (of: T) => number) =>
     members.flatMap((member): Sample[] => {
       const of = part(member);
-      return of === undefined ? [] : [[labelsOf(member), read(of)]];
+      const value = of && read(of);
+      // A member of older code does not tell.
+      return Number.isFinite(value) ? [[labelsOf(member), Number(value)]] : [];
     });
   return [
     identities(members, labelsOf),
@@ -137,7 +145,6 @@ export function memberMetrics(
   ].join('');
 }
 
-/** Undefined: a member of older code does not tell. */
 type PartOf<T> = (member: MemberStatus) => T | undefined;
 
 function identities(members: readonly MemberStatus[], labelsOf: (of: MemberStatus) => Labels) {

@@ -3,7 +3,7 @@
  * member of the tenant says of itself. `?place=2`: that member alone, as one of etcd's tells of itself, or
  * 503 when it does not answer; `?place=none`: the router alone, which wakes nobody.
  */
-import type { MemberStatus } from '../../api/member.ts';
+import { type MemberStatus, withMetrics } from '../../api/member.ts';
 import type { RouterEnv } from '../env.ts';
 import { corsHeaders, getOnly, plainText } from '../etcd/headers.ts';
 import { rawQuery } from '../http/path.ts';
@@ -13,6 +13,7 @@ import { routerMetrics } from './router-metrics.ts';
 import { family, type Sample } from './text.ts';
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
+const withMetricsHeader = { [withMetrics]: '1' };
 const placePattern = /^[1-9][0-9]{0,2}$/;
 
 export async function serveMetrics(
@@ -26,7 +27,7 @@ export async function serveMetrics(
   if (place === null)
     return page(request, routerMetrics(tenant) + (await groupMetrics(env, tenant)));
   if (!placePattern.test(place)) return plainText('place is a number of a member, or none\n', 400);
-  const status = await memberStatus(env, tenant, Number(place));
+  const status = await memberStatus(env, tenant, Number(place), withMetricsHeader);
   if (!('born' in status)) return plainText(`no answer: ${status.error}\n`, 503);
   if (!status.born) return plainText('no member of a group\n', 503);
   return page(
@@ -36,7 +37,7 @@ export async function serveMetrics(
 }
 
 async function groupMetrics(env: RouterEnv, tenant: string): Promise<string> {
-  const { members } = await groupStatus(env, tenant);
+  const { members } = await groupStatus(env, tenant, withMetricsHeader);
   const born = members.filter((member): member is MemberStatus => 'born' in member && member.born);
   const up = members.map(
     (member): Sample => [{ tenant, place: member.place }, 'born' in member ? 1 : 0],

@@ -12,6 +12,8 @@ export function memberOf(
     pendingProposals: 2,
     authRevision: 4,
     isReceivingSnapshot: false,
+    stateBytes: 3_000,
+    quotaBytes: 2_000_000,
     watchesBehind: 1,
     peers: [
       {
