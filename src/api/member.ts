@@ -33,6 +33,7 @@ export interface RecoverRequest {
   /** What the client shows of itself, as in MemberRequest. */
   readonly token: string;
   readonly operator: boolean;
+  readonly user: string;
 }
 
 /** Text on a watch's socket that the runtime answers by itself, without waking the member. */

@@ -1,9 +1,15 @@
 /** What a gRPC call brings along beside its messages. */
 import type { ServerUnaryCall } from '@grpc/grpc-js';
+
+type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
+
 import type { Asking } from './upstream.ts';
 
 /** Of what every kind of call has. */
-type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getDeadline'> & {
+type AnyCall = Pick<
+  ServerUnaryCall<unknown, unknown>,
+  'metadata' | 'getDeadline' | 'getAuthContext'
+> & {
   on(event: 'cancelled', listener: () => void): unknown;
 };
 
@@ -16,7 +22,15 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
   const deadline = given instanceof Date ? given.getTime() : given;
   return {
     userToken: token?.toString() ?? '',
+    // Only a certificate that an authority of ours has signed gets this far (--client-cert-auth).
+    certifiedUser: commonName(call.getAuthContext().sslPeerCertificate),
     deadline,
     signal: stopped ? AbortSignal.any([gone.signal, stopped]) : gone.signal,
   };
+}
+
+/** A name that HTTP cannot carry is nobody's. */
+function commonName(certificate: AuthContext['sslPeerCertificate']): string {
+  const name = certificate?.subject?.CN;
+  return typeof name === 'string' && /^[\x21-\x7e]+$/.test(name) ? name : '';
 }

@@ -11,6 +11,8 @@ import type { Asking, Upstream } from './upstream.ts';
 
 type Bytes = Uint8Array;
 
+type User = Pick<Asking, 'userToken' | 'certifiedUser'>;
+
 interface Waiting {
   readonly request: Bytes;
   readonly resolve: (response: Bytes) => void;
@@ -28,14 +30,14 @@ const questionMs = 10_000;
 /** Those of one user, since a question is one user's. */
 class Batches {
   private readonly upstream: Upstream;
-  private readonly userToken: string;
+  private readonly user: User;
   private readonly onIdle: () => void;
   private waiting: Waiting[] = [];
   private isAsking = false;
 
-  constructor(upstream: Upstream, userToken: string, onIdle: () => void) {
+  constructor(upstream: Upstream, user: User, onIdle: () => void) {
     this.upstream = upstream;
-    this.userToken = userToken;
+    this.user = user;
     this.onIdle = onIdle;
   }
 
@@ -58,7 +60,7 @@ class Batches {
   private async askSome(batch: readonly Waiting[]): Promise<void> {
     const signal = AbortSignal.timeout(questionMs);
     const asking: Asking = {
-      userToken: this.userToken,
+      ...this.user,
       deadline: Date.now() + questionMs,
       signal,
     };
@@ -80,18 +82,19 @@ export function keepAlives(
   streams: Streams,
 ): handleBidiStreamingCall<Bytes, Bytes> {
   const byUser = new Map<string, Batches>();
-  const batchesOf = (userToken: string) => {
-    const known = byUser.get(userToken);
+  const batchesOf = (user: User) => {
+    const name = JSON.stringify([user.userToken, user.certifiedUser]);
+    const known = byUser.get(name);
     if (known) return known;
-    const batches = new Batches(upstream, userToken, () => byUser.delete(userToken));
-    byUser.set(userToken, batches);
+    const batches = new Batches(upstream, user, () => byUser.delete(name));
+    byUser.set(name, batches);
     return batches;
   };
   return (call) => {
-    const { userToken, signal } = begin(call);
+    const { userToken, certifiedUser, signal } = begin(call);
     const forget = streams.add((why) => fail(call, why));
     signal.addEventListener('abort', forget);
-    serve(call, signal, (request) => batchesOf(userToken).ask(request), forget);
+    serve(call, signal, (request) => batchesOf({ userToken, certifiedUser }).ask(request), forget);
   };
 }
 

@@ -20,6 +20,8 @@ export interface Target {
 export interface Asking {
   /** Of a user, as the client showed it; empty: none. */
   readonly userToken: string;
+  /** Whom the client's certificate names; empty: it has shown none. A token goes first, as in etcd. */
+  readonly certifiedUser: string;
   /** Milliseconds since the epoch; infinite: the client waits for ever. */
   readonly deadline: number;
   readonly signal: AbortSignal;
@@ -126,10 +128,14 @@ export class Upstream {
    * With the deployment's secret goes the user's token, even an empty one: what a client of the bridge may do is
    * that user's or nobody's, never the operator's.
    */
-  private headers({ userToken }: Asking): Record<string, string> {
+  private headers({ userToken, certifiedUser }: Asking): Record<string, string> {
     const { token } = this.target;
     if (token !== null)
-      return { authorization: `Bearer ${token}`, 'grpc-metadata-token': userToken };
+      return {
+        authorization: `Bearer ${token}`,
+        'grpc-metadata-token': userToken,
+        ...(certifiedUser === '' ? {} : { 'quorate-user': certifiedUser }),
+      };
     return userToken === '' ? {} : { 'grpc-metadata-token': userToken };
   }
 }

@@ -112,8 +112,9 @@ function applyCommand(
   return refused ? failure(refused) : applyOne(store, command, entry, index);
 }
 
-function callerOf({ operator, token }: As): Caller {
-  return operator ? { kind: 'operator' } : { kind: 'token', token };
+function callerOf({ operator, token, user }: As): Caller {
+  if (operator) return { kind: 'operator' };
+  return user === '' ? { kind: 'token', token } : { kind: 'named', name: user };
 }
 
 function applyOne(
@@ -160,16 +161,17 @@ function applyOne(
 }
 
 /** The first rules that know the command. */
-function rulesOf({ op: { case: name } }: Command): number {
-  switch (name) {
+function rulesOf({ op }: Command): number {
+  switch (op.case) {
     case 'leaseGrant':
     case 'leaseRevoke':
     case 'leaseExpire':
     case 'once':
       return leaseRulesVersion;
     case 'auth':
-    case 'as':
       return authRulesVersion;
+    case 'as':
+      return op.value.user === '' ? authRulesVersion : clusterRulesVersion;
     case 'alarm':
     case 'downgrade':
       return clusterRulesVersion;

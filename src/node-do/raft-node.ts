@@ -62,7 +62,9 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       case memberPaths.birth:
         return bytes(this.member.onBirth(await bodyOf(request)));
       case memberPaths.recover: {
-        const asked = (await request.json()) as RecoverRequest;
+        // Of a router that does not know of `user` yet.
+        const said = (await request.json()) as Partial<RecoverRequest>;
+        const asked = { group: '', token: '', operator: false, user: '', ...said };
         const refused = this.member.refusesRecovery(asked);
         if (refused) return new Response(refused, { status: 403 });
         const groupId = await this.member.recover(asked.group);

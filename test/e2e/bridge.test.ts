@@ -328,9 +328,17 @@ describe('the bridge', () => {
   });
 });
 
-describe('over TLS', () => {
-  const tls = ['--cert', certPath('server.pem'), '--key', certPath('server.key')];
+const tls = ['--cert', certPath('server.pem'), '--key', certPath('server.key')];
+const mutual = [...tls, '--client-cert-auth', '--trusted-ca', certPath('authority.pem')];
 
+function withCertificate({ address }: Bridge, name: string | null): GrpcClient {
+  const pair = name === null ? [] : [certs(`${name}.key`), certs(`${name}.pem`)];
+  return new GrpcClient(address, {
+    security: credentials.createSsl(certs('authority.pem'), ...pair),
+  });
+}
+
+describe('over TLS', () => {
   it('serves who trusts the authority', async () => {
     const own = await startBridge(server.url, tls);
     const secure = new GrpcClient(own.address, {
@@ -343,17 +351,11 @@ describe('over TLS', () => {
   });
 
   it('with --client-cert-auth serves those whose certificate the authority has signed, and no others', async () => {
-    const auth = ['--client-cert-auth', '--trusted-ca', certPath('authority.pem')];
-    const own = await startBridge(server.url, [...tls, ...auth]);
-    const as = (name: string | null) => {
-      const pair = name === null ? [] : [certs(`${name}.key`), certs(`${name}.pem`)];
-      const security = credentials.createSsl(certs('authority.pem'), ...pair);
-      return new GrpcClient(own.address, { security });
-    };
-    const alice = as('alice');
+    const own = await startBridge(server.url, mutual);
+    const alice = withCertificate(own, 'alice');
     expect((await put(alice, 'mutual', '1')).header?.revision).toBeGreaterThan(1n);
     for (const name of ['mallory', 'expired', null]) {
-      const stranger = as(name);
+      const stranger = withCertificate(own, name);
       await expect(get(stranger, 'mutual')).rejects.toMatchObject({ code: 14 });
       stranger.close();
     }
@@ -363,43 +365,69 @@ describe('over TLS', () => {
 });
 
 describe('in front of a deployment with a secret', () => {
-  it('a client is the user whose token it shows, or nobody, and never the operator', () =>
-    withServer({ members: 1, env: { API_TOKEN: 's3cret' } }, async ({ url }) => {
-      const own = await startBridge(url, ['--token', 's3cret']);
-      const nobody = new GrpcClient(own.address);
-      await put(nobody, 'a', '1');
-      const add = { name: 'root', password: 'pw' };
-      await nobody.call(
-        'etcdserverpb.Auth/UserAdd',
-        [AuthUserAddRequestSchema, add],
-        AuthUserAddResponseSchema,
-      );
-      await nobody.call(
-        'etcdserverpb.Auth/UserGrantRole',
-        [AuthUserGrantRoleRequestSchema, { user: 'root', role: 'root' }],
-        AuthUserGrantRoleResponseSchema,
-      );
-      await nobody.call(
-        'etcdserverpb.Auth/AuthEnable',
-        [AuthEnableRequestSchema, {}],
-        AuthEnableResponseSchema,
-      );
-      await expect(get(nobody, 'a')).rejects.toMatchObject({
-        code: 3,
-        details: 'etcdserver: user name is empty',
-      });
-      const { token } = await nobody.call(
-        'etcdserverpb.Auth/Authenticate',
-        [AuthenticateRequestSchema, add],
-        AuthenticateResponseSchema,
-      );
-      const root = new GrpcClient(own.address, { token });
-      expect((await get(root, 'a')).count).toBe(1n);
-      const without = await startBridge(url);
-      const closed = new GrpcClient(without.address, { token });
-      await expect(get(closed, 'a')).rejects.toMatchObject({ code: 16 });
-      for (const one of [nobody, root, closed]) one.close();
-      await own.stop();
-      await without.stop();
-    }));
+  it(
+    'a client is the user whom its token or its certificate names, or nobody, and never the operator',
+    () =>
+      withServer({ members: 1, env: { API_TOKEN: 's3cret' } }, async ({ url }) => {
+        const own = await startBridge(url, ['--token', 's3cret']);
+        const nobody = new GrpcClient(own.address);
+        await put(nobody, 'a', '1');
+        const add = { name: 'root', password: 'pw' };
+        await nobody.call(
+          'etcdserverpb.Auth/UserAdd',
+          [AuthUserAddRequestSchema, add],
+          AuthUserAddResponseSchema,
+        );
+        await nobody.call(
+          'etcdserverpb.Auth/UserGrantRole',
+          [AuthUserGrantRoleRequestSchema, { user: 'root', role: 'root' }],
+          AuthUserGrantRoleResponseSchema,
+        );
+        await nobody.call(
+          'etcdserverpb.Auth/AuthEnable',
+          [AuthEnableRequestSchema, {}],
+          AuthEnableResponseSchema,
+        );
+        await expect(get(nobody, 'a')).rejects.toMatchObject({
+          code: 3,
+          details: 'etcdserver: user name is empty',
+        });
+        const { token } = await nobody.call(
+          'etcdserverpb.Auth/Authenticate',
+          [AuthenticateRequestSchema, add],
+          AuthenticateResponseSchema,
+        );
+        const root = new GrpcClient(own.address, { token });
+        expect((await get(root, 'a')).count).toBe(1n);
+        const without = await startBridge(url);
+        const closed = new GrpcClient(without.address, { token });
+        await expect(get(closed, 'a')).rejects.toMatchObject({ code: 16 });
+        const certified = await startBridge(url, [...mutual, '--token', 's3cret']);
+        for (const [name, code] of [
+          ['alice', 7],
+          ['server', 7],
+        ] as const)
+          await expect(get(withCertificate(certified, name), 'a')).rejects.toMatchObject({ code });
+        await root.call(
+          'etcdserverpb.Auth/UserAdd',
+          [AuthUserAddRequestSchema, { name: 'alice', options: { noPassword: true } }],
+          AuthUserAddResponseSchema,
+        );
+        await root.call(
+          'etcdserverpb.Auth/UserGrantRole',
+          [AuthUserGrantRoleRequestSchema, { user: 'alice', role: 'root' }],
+          AuthUserGrantRoleResponseSchema,
+        );
+        const alice = withCertificate(certified, 'alice');
+        expect((await get(alice, 'a')).count).toBe(1n);
+        expect((await put(alice, 'a', '2')).header?.revision).toBeGreaterThan(2n);
+        const { ask, next, end } = watching(alice);
+        ask({ case: 'createRequest', value: { key: bytes('a') } as never });
+        expect(await next()).toMatchObject({ created: true, canceled: false });
+        end();
+        for (const one of [nobody, root, closed, alice]) one.close();
+        for (const one of [own, without, certified]) await one.stop();
+      }),
+    60_000,
+  );
 });

@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { AsSchema, CommandSchema } from '../../api/gen/command_pb.js';
 import type { Caller } from './permit.ts';
 
-const { operator, token, command: within } = AsSchema.field;
+const { operator, token, user, command: within } = AsSchema.field;
 const { as } = CommandSchema.field;
 
 export function asCaller(
@@ -12,6 +12,8 @@ export function asCaller(
 ): Uint8Array {
   const writer = new BinaryWriter();
   if (caller.kind === 'operator') writer.tag(operator.number, WireType.Varint).bool(true);
+  else if (caller.kind === 'named')
+    writer.tag(user.number, WireType.LengthDelimited).string(caller.name);
   else writer.tag(token.number, WireType.LengthDelimited).string(caller.token);
   const inner = writer.tag(within.number, WireType.LengthDelimited).bytes(command).finish();
   return new BinaryWriter().tag(as.number, WireType.LengthDelimited).bytes(inner).finish();

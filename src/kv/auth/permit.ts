@@ -3,6 +3,7 @@ import type { EtcdErrorName } from '../../api/errors.ts';
 import { binaryString } from '../../api/intervals.ts';
 import { attachedKeys } from '../attachments.ts';
 import type { Store } from '../store.ts';
+import type { Auth } from './auth.ts';
 import { type Grants, intervalOf } from './grants.ts';
 import type { Need, Needs } from './needs.ts';
 
@@ -13,6 +14,8 @@ export type Caller =
   /** Holds the deployment's secret. */
   | { readonly kind: 'operator' }
   | { readonly kind: 'token'; readonly token: string }
+  /** For whom the operator answers: a client certificate named it, and the bridge has looked at that. */
+  | { readonly kind: 'named'; readonly name: string }
   /** Whose token was looked at before, by somebody of ours. */
   | { readonly kind: 'user'; readonly name: string; readonly version: bigint };
 
@@ -32,17 +35,24 @@ export function permit(
   if (!auth.enabled) return null;
   if (caller === null) return 'UserEmpty';
   if (caller.kind === 'operator') return null;
-  const known = caller.kind === 'user' ? caller : auth.userOf(caller.token);
-  const user = known && auth.user(known.name);
-  // Deleted, or its password changed, since the token was given out.
-  if (!user || user.version !== known.version) return 'InvalidAuthToken';
+  const name = nameOf(auth, caller);
+  if (name === null) return 'InvalidAuthToken';
+  const user = auth.user(name);
+  if (!user) return 'PermissionDenied';
   if (user.roles.includes(rootRole)) return null;
-  const grants = auth.grantsOf(known.name);
+  const grants = auth.grantsOf(name);
   for (const need of needs) {
     const refused = lacks(store, grants, need, visits);
     if (refused) return refused;
   }
   return null;
+}
+
+/** Null: the token is none, or its user is gone, or has another password since it was given out. */
+function nameOf(auth: Auth, caller: Exclude<Caller, { kind: 'operator' }>): string | null {
+  if (caller.kind === 'named') return caller.name;
+  const known = caller.kind === 'user' ? caller : auth.userOf(caller.token);
+  return known && auth.user(known.name)?.version === known.version ? known.name : null;
 }
 
 function lacks(store: Store, grants: Grants, need: Need, visits: Visits): EtcdErrorName | null {

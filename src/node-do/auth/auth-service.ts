@@ -141,6 +141,7 @@ export class AuthService {
   }
 
   private nameOf(shown: Shown | null): string | null {
+    if (shown?.kind === 'named') return shown.name;
     return shown?.kind === 'token' ? (this.auth.userOf(shown.token)?.name ?? null) : null;
   }
 

@@ -13,10 +13,11 @@ const noToken: Shown = { kind: 'token', token: '' };
 
 /** Null: it shows nothing. `now`: milliseconds since the epoch; an expired token is none. */
 export function shownBy(
-  { operator, token }: Pick<MemberRequest, 'operator' | 'token'>,
+  { operator, token, user }: Pick<MemberRequest, 'operator' | 'token' | 'user'>,
   now: number,
 ): Shown | null {
   if (operator) return { kind: 'operator' };
+  if (user !== '') return { kind: 'named', name: user };
   if (token === '') return null;
   const claims = claimsOf(token);
   return claims && now < Number(claims.expires) * 1_000 ? { kind: 'token', token } : noToken;
@@ -27,6 +28,8 @@ export function lastingCaller(shown: Shown | null, auth: Auth): AuthCaller | nul
   if (shown === null) return null;
   if (shown.kind === 'operator')
     return create(AuthCallerSchema, { caller: { case: 'operator', value: true } });
+  if (shown.kind === 'named')
+    return create(AuthCallerSchema, { caller: { case: 'named', value: shown.name } });
   const user = auth.userOf(shown.token);
   return user && create(AuthCallerSchema, { caller: { case: 'user', value: user } });
 }
@@ -34,5 +37,6 @@ export function lastingCaller(shown: Shown | null, auth: Auth): AuthCaller | nul
 export function callerOf(lasting: AuthCaller | undefined): Caller | null {
   const { case: kind, value } = lasting?.caller ?? { case: undefined };
   if (kind === 'user') return { kind, name: value.name, version: value.version };
+  if (kind === 'named') return { kind, name: value };
   return kind === 'operator' && value ? { kind } : null;
 }

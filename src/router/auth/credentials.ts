@@ -10,12 +10,14 @@ export interface Credentials {
   readonly operator: boolean;
   /** Empty: none. */
   readonly token: string;
+  /** For whom a client with the secret answers; empty: nobody. There is no token then. */
+  readonly user: string;
 }
 
 /** Of a ping, which tells nobody anything. */
-export const nobody: Credentials = { operator: false, token: '' };
+export const nobody: Credentials = { operator: false, token: '', user: '' };
 /** Of what the router itself keeps in a group. */
-export const operator: Credentials = { operator: true, token: '' };
+export const operator: Credentials = { operator: true, token: '', user: '' };
 
 /** As whoever made the ticket that it shows, and could do so only with the secret. */
 export function withSecret(request: Request, { API_TOKEN = '' }: RouterEnv): Request {
@@ -27,22 +29,25 @@ export function withSecret(request: Request, { API_TOKEN = '' }: RouterEnv): Req
 /**
  * Where etcd's gateway looks: the metadata `token`, then `authorization`, bare or as `Bearer`. With the
  * deployment's secret in the latter, a token in the former names the user for whom it is asked; an empty
- * one, nobody.
+ * one, nobody. Or `quorate-user` names a user without a token, as the bridge does for who has shown it a certificate.
  */
 export function credentialsOf(request: Request, env: RouterEnv): Credentials {
   const token = request.headers.get('grpc-metadata-token');
-  if (token !== null) return { operator: false, token };
+  if (token) return { operator: false, token, user: '' };
   const shown = shownSecret(request) ?? '';
-  return isDeploymentSecret(shown, env)
-    ? { operator: true, token: '' }
-    : { operator: false, token: shown };
+  const isOperator = isDeploymentSecret(shown, env);
+  const user = isOperator ? request.headers.get('quorate-user') : null;
+  if (user) return { operator: false, token: '', user };
+  if (token !== null) return nobody;
+  return isOperator ? operator : { operator: false, token: shown, user: '' };
 }
 
 /**
  * Whom the token names, true or not: enough to tell users apart in what a member does only for a token
  * that is true. Empty: nobody.
  */
-export function claimedUser({ token }: Credentials): string {
+export function claimedUser({ token, user }: Credentials): string {
+  if (user !== '') return user;
   try {
     return fromBinary(TokenClaimsSchema, base64Decode(token.split('.')[0] ?? '')).user;
   } catch {

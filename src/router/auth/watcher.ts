@@ -19,6 +19,8 @@ export async function watcherOf(
 ): Promise<AuthCaller | null> {
   if (credentials.operator)
     return create(AuthCallerSchema, { caller: { case: 'operator', value: true } });
+  if (credentials.user !== '')
+    return create(AuthCallerSchema, { caller: { case: 'named', value: credentials.user } });
   if (credentials.token === '') return create(AuthCallerSchema);
   const op = { case: 'authWhoIs', value: create(AuthWhoIsSchema) } as const;
   const deadline = startDeadline(askWithinMs, Date.now());

@@ -105,6 +105,7 @@ function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {
   request.groupSize = attempt.groupSize;
   request.token = attempt.credentials.token;
   request.operator = attempt.credentials.operator;
+  request.user = attempt.credentials.user;
   request.withoutCount = attempt.withoutCount;
   // Always true for a write: one that may have reached a core is not sent again at all (ask.ts).
   request.mayPropose = attempt.kind === 'write';

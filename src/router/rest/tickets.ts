@@ -35,7 +35,8 @@ const ticketBody = v.strictObject({
 
 /** Whoever shows a ticket is let in as with the secret itself, so no user's name may stand on the request for it. */
 export async function issueTicket(call: Call): Promise<Response> {
-  if (call.credentials.token !== '')
+  const { token, user } = call.credentials;
+  if (token !== '' || user !== '')
     return problem('permission-denied', 'a ticket stands for API_TOKEN, not for a user');
   const { scope, ttl } = await readJson(call, ticketBody);
   const expiry = String(Math.floor(Date.now() / 1_000) + ttl);

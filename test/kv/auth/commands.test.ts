@@ -1,7 +1,7 @@
 /** Changes of users and roles: etcd's answers, refusals and count of revisions (server/auth/store.go). */
 import { describe, expect, test } from 'vitest';
 import { Permission_Type as Type } from '../../../src/api/gen/auth_pb.js';
-import { encodeBatch } from '../../../src/kv/batch.ts';
+import { authRulesVersion, encodeBatch } from '../../../src/kv/batch.ts';
 import { Machine, set } from '../support.ts';
 import {
   addRole,
@@ -20,6 +20,7 @@ import {
   hashed,
   permissionsOf,
   takeRole,
+  wrapped,
 } from './support.ts';
 
 const { READ, WRITE, READWRITE } = Type;
@@ -218,4 +219,12 @@ test('entries of older rules know nothing of auth', () => {
   const results = machine.applyEntry(encodeBatch([addUser('u'), as(machine, 'u', set('k'))], 2));
   expect(results).toEqual([0, 1].map(() => ({ ok: false, error: 'NotCapable' })));
   expect(machine.machine.auth.names(1)).toEqual([]);
+});
+
+test('entries of older rules know of nobody for whom the operator answers', () => {
+  const machine = enabled(new Machine(), 'u');
+  const command = wrapped({ user: 'root' }, set('k'));
+  const results = machine.applyEntry(encodeBatch([command], authRulesVersion));
+  expect(results).toEqual([{ ok: false, error: 'NotCapable' }]);
+  expect(machine.error(command)).toBe('ok');
 });

@@ -143,6 +143,17 @@ describe('a command of a user', () => {
     expect(machine.error(later)).toBe('InvalidAuthToken');
   });
 
+  test('of a user for whom the operator answers is that user’s, whatever its password is', () => {
+    const machine = guarded();
+    expect(machine.error(wrapped({ user: 'u' }, set('w')))).toBe('ok');
+    expect(machine.error(wrapped({ user: 'u' }, set('r')))).toBe(denied);
+    expect(machine.error(wrapped({ user: 'root' }, compact(1)))).toBe('ok');
+    machine.apply(as(machine, 'root', changePassword('u', 'other')));
+    expect(machine.error(wrapped({ user: 'u' }, set('w')))).toBe('ok');
+    machine.apply(as(machine, 'root', deleteUser('u')));
+    expect(machine.error(wrapped({ user: 'u' }, set('w')))).toBe(denied);
+  });
+
   test('of a token that is none, forged or of an earlier secret is refused', () => {
     const machine = guarded();
     const good = tokenFor(machine, 'u');
