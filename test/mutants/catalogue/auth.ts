@@ -61,8 +61,15 @@ export const authMutants: readonly Mutant[] = [
     {
       name: 'old-tokens-live',
       standsFor: 'a token outlives the change of the password',
-      find: "if (!user || user.version !== known.version) return 'InvalidAuthToken';",
-      replace: "if (!user || !HIT) return 'InvalidAuthToken';",
+      find: 'auth.user(known.name)?.version === known.version ? known.name : null;',
+      replace: 'auth.user(known.name) && HIT ? known.name : null;',
+      hint: kv('permit'),
+    },
+    {
+      name: 'named-root',
+      standsFor: 'a name that no user has may do what it likes',
+      find: "if (!user) return 'PermissionDenied';",
+      replace: 'if (!user) return HIT ? null : null;',
       hint: kv('permit'),
     },
     {
