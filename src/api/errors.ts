@@ -84,6 +84,26 @@ export const etcdErrors = {
     code: ResourceExhausted,
     message: 'quorate: the transaction looks at too many keys; use smaller ranges',
   },
+  MemberExist: { code: FailedPrecondition, message: 'etcdserver: member ID already exist' },
+  PeerURLExist: { code: FailedPrecondition, message: 'etcdserver: Peer URLs already exists' },
+  /** etcd has a code for it, and loses it on the way out. */
+  MemberNotEnoughStarted: {
+    code: GrpcCode.Unknown,
+    message: 'etcdserver: re-configuration failed due to not enough started members',
+  },
+  MemberBadURLs: {
+    code: InvalidArgument,
+    message: 'etcdserver: given member URLs are invalid',
+  },
+  MemberNotFound: { code: NotFound, message: 'etcdserver: member not found' },
+  MemberNotLearner: {
+    code: FailedPrecondition,
+    message: 'etcdserver: can only promote a learner member',
+  },
+  TooManyLearners: {
+    code: FailedPrecondition,
+    message: 'etcdserver: too many learner members in cluster',
+  },
   MemberUnreachable: {
     code: Unavailable,
     message: 'quorate: a place that is to become a member does not answer, or belongs elsewhere',

@@ -50,6 +50,9 @@ export const maxBatchBytes = 512 * 1024;
 /** Places that a group may be founded on; birth asks all of them, whatever the size. */
 export const foundingPlaces = [1, 2, 3, 4, 5] as const;
 
+/** Learners that may be added through /v3 (etcd's --max-learners default); above: TooManyLearners. */
+export const learnersMax = 1;
+
 /** Deadline of a client's request that names none. */
 export const defaultRequestTimeoutMs = 5_000;
 

@@ -4,6 +4,7 @@
  */
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { checkDelete, checkPut, checkTxn } from '../api/checks.ts';
+import type { MemberListResponse } from '../api/gen/cluster_pb.js';
 import { type As, type Command, CommandSchema } from '../api/gen/command_pb.js';
 import type { AlarmResponse, DowngradeResponse } from '../api/gen/maintenance_pb.js';
 import {
@@ -36,6 +37,7 @@ import { startCompaction } from './compaction.ts';
 import { noteCompaction } from './compactions.ts';
 import { applyDowngrade } from './downgrade.ts';
 import { expireLease, grantLease, type LeaseExpired, revokeLease } from './lease-commands.ts';
+import { applyMemberChange } from './members.ts';
 import { applyOnce } from './once.ts';
 import { applyPuts, plainPut } from './puts.ts';
 import { countKeys, drain } from './range.ts';
@@ -55,7 +57,9 @@ export type CommandResponse =
   /** All changes of auth have answers of one shape. */
   | { readonly case: 'auth'; readonly value: AuthEnableResponse }
   | { readonly case: 'alarm'; readonly value: AlarmResponse }
-  | { readonly case: 'downgrade'; readonly value: DowngradeResponse };
+  | { readonly case: 'downgrade'; readonly value: DowngradeResponse }
+  /** What the client is told is more than the state machine knows. */
+  | { readonly case: 'member'; readonly value: MemberListResponse };
 
 export type CommandResult = Outcome<CommandResponse>;
 /**
@@ -151,6 +155,8 @@ function applyOne(
       return tagged('alarm', applyAlarm(store, op.value, index));
     case 'downgrade':
       return tagged('downgrade', applyDowngrade(store, op.value, index));
+    case 'member':
+      return tagged('member', applyMemberChange(store, op.value, index));
     case 'as':
       // Only the outermost command says whose it is.
       return failure('NotCapable');
@@ -174,6 +180,7 @@ function rulesOf({ op }: Command): number {
       return op.value.user === '' ? authRulesVersion : clusterRulesVersion;
     case 'alarm':
     case 'downgrade':
+    case 'member':
       return clusterRulesVersion;
     default:
       return 1;

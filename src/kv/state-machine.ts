@@ -8,6 +8,7 @@
  */
 import { checkRange, checkTxn, isReadOnlyTxn } from '../api/checks.ts';
 import type { EtcdErrorName } from '../api/errors.ts';
+import type { MemberRecord } from '../api/gen/command_pb.js';
 import type { RangeRequest, RangeResponse, TxnRequest, TxnResponse } from '../api/gen/rpc_pb.js';
 import { Alarms } from './alarms.ts';
 import { applyCommands, type CommandResult } from './apply.ts';
@@ -24,6 +25,7 @@ import { logicalHash } from './hash.ts';
 import type { Position } from './history.ts';
 import { type HashedHistory, type HashedKeys, historyHash, keysHash } from './keys-hash.ts';
 import { type Lease, type LeaseChanges, Leases } from './leases.ts';
+import { memberRecords } from './members.ts';
 import { OpenSnapshots } from './open-snapshots.ts';
 import { rangeAt, unboundedVisits } from './range.ts';
 import { type Receipt, type Receiving, Reception } from './reception.ts';
@@ -212,6 +214,16 @@ export class StateMachine {
   /** Null: this caller may, in the state as it is; nobody is a caller of his own kind. */
   permit(caller: Caller | null, needs: Needs): EtcdErrorName | null {
     return permit(this.store, caller, needs, { visitsLeft: this.store.limits.visits });
+  }
+
+  /** What is known of members beside the Raft configuration, by id. */
+  get members(): ReadonlyMap<bigint, MemberRecord> {
+    return memberRecords(this.store.records);
+  }
+
+  /** Rises with every change of a small record in this life. */
+  get recordChanges(): number {
+    return this.store.records.changeCount;
   }
 
   /** null: it is not there. */

@@ -22,7 +22,8 @@ import { authRulesVersion } from '../kv/batch.ts';
 import type { Outcome } from '../kv/store.ts';
 import { AuthService } from './auth/auth-service.ts';
 import { type Shown, shownBy } from './auth/callers.ts';
-import type { GroupMember } from './group-member.ts';
+import { ClusterService } from './cluster/cluster-service.ts';
+import type { GroupMember, ProposeOutcome } from './group-member.ts';
 import { placeOf } from './identity.ts';
 import { type LeaseOutcome, LeaseService } from './lease-service.ts';
 import { isOfMember, MaintenanceService } from './maintenance-service.ts';
@@ -45,6 +46,7 @@ export class ClientService {
   private readonly auth: AuthService;
   private readonly maintenance: MaintenanceService;
   private readonly gate: WriteGate;
+  private readonly cluster: ClusterService;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
@@ -55,6 +57,8 @@ export class ClientService {
     this.auth = new AuthService(platform, group, this.replies);
     this.maintenance = new MaintenanceService(platform, group, this.replies);
     this.gate = new WriteGate(platform, group);
+    const propose = this.propose.bind(this);
+    this.cluster = new ClusterService(platform, group, this.replies, this.membership, propose);
   }
 
   async serve(request: MemberRequest): Promise<MemberReply> {
@@ -94,9 +98,18 @@ export class ClientService {
       case 'command':
         return this.write(request, op.value, shown, deadline, measured);
       case 'changeMembership':
-        return this.changed(await this.membership.change(op.value, asRoot, deadline));
+        return this.changed(
+          await this.cluster.changedOtherwise(op.value, shown, deadline, () =>
+            this.membership.change(op.value, asRoot, deadline),
+          ),
+        );
       case 'transferLeader':
         return this.changed(await this.membership.transfer(op.value, asRoot, deadline));
+      case 'cluster': {
+        if (isRead(request)) return this.linearizableRead(request, deadline, measured);
+        const outcome = await this.cluster.serve(op.value, shown, deadline);
+        return typeof outcome === 'string' ? this.changed(outcome, shown) : outcome;
+      }
       case 'leaseKeepAlive':
         return this.ofLeases(await this.leases.keepAlive(op.value.ids, permitted, deadline));
       case 'leaseTimeToLive':
@@ -174,7 +187,7 @@ export class ClientService {
     return typeof outcome === 'string' ? this.unread(outcome) : outcome;
   }
 
-  private changed(outcome: ChangeOutcome): MemberReply {
+  private changed(outcome: ChangeOutcome, shown: Shown | null = null): MemberReply {
     switch (outcome) {
       case 'done':
         return this.replies.ping();
@@ -183,7 +196,7 @@ export class ClientService {
       case 'unknown':
         return failure('OutcomeUnknown', true);
       default:
-        return failure(outcome);
+        return failure(refusalOf(outcome, shown));
     }
   }
 
@@ -238,7 +251,7 @@ export class ClientService {
       ? await this.gate.refusal(command, shown, deadline)
       : null;
     if (refused) return isUnread(refused) ? this.unread(refused) : failure(refused);
-    const proposed = this.group.propose(this.commandOf(shown, command), deadline);
+    const proposed = this.propose(shown, command, deadline);
     const outcome = await this.waitForQuorum(proposed, measured);
     switch (outcome.type) {
       case 'applied':
@@ -253,6 +266,14 @@ export class ClientService {
       case 'unknown':
         return failure('OutcomeUnknown', true);
     }
+  }
+
+  private propose(
+    shown: Shown | null,
+    command: Uint8Array,
+    deadline: number,
+  ): Promise<ProposeOutcome> {
+    return this.group.propose(this.commandOf(shown, command), deadline);
   }
 
   /**
@@ -351,6 +372,8 @@ export class ClientService {
       }
       case 'ping':
         return this.replies.ping();
+      case 'cluster':
+        return this.cluster.list();
       default:
         return failure('NotCapable', false, 'this member does not know the operation');
     }
@@ -409,6 +432,7 @@ function isUnread(refusal: Refusal): refusal is Exclude<ReadOutcome, 'ready'> {
 }
 
 function isRead({ op }: MemberRequest): boolean {
+  if (op.case === 'cluster') return op.value.request.case === 'list';
   return op.case === 'range' || op.case === 'readTxn' || op.case === 'ping';
 }
 

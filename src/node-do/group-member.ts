@@ -11,7 +11,7 @@ import type { BackupClose } from '../api/gen/backup_pb.js';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { authRulesVersion, encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
-import { allMembers, isVoter } from '../raft/configuration.ts';
+import { allMembers, type Configuration, isVoter } from '../raft/configuration.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
 import type { Settings } from '../raft/state.ts';
@@ -19,13 +19,14 @@ import type { Effects, Entry, MemberId, Message, Snapshot } from '../raft/types.
 import { Alarms } from './alarms.ts';
 import { AutoCompaction } from './auto-compaction.ts';
 import type { Backups } from './backups.ts';
+import { Roster } from './cluster/roster.ts';
 import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
 import { HashCheck } from './hash-check.ts';
 import { Hashing } from './hashing.ts';
-import { type Identity, incarnationOf, memberId, numericId, placeOf } from './identity.ts';
+import { type Identity, memberId, numericId, placeOf } from './identity.ts';
 import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
 import type { Office } from './lease-clock.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
@@ -75,6 +76,8 @@ export class GroupMember {
   readonly core: RaftCore;
   readonly machine: StateMachine;
   readonly backups: Backups;
+  /** What clients call the members. */
+  readonly roster: Roster;
   private readonly home: Home;
   private readonly platform: Platform;
   readonly counters: Counters;
@@ -112,6 +115,7 @@ export class GroupMember {
     this.storage = new MemberStorage(platform, counters, code, this.boot, tuning.storage);
     this.machine = this.storage.machine;
     this.backups = this.storage.newBackups();
+    this.roster = new Roster(this.machine);
     const bootState = this.storage.bootState();
     this.electionTerm = bootState.hardState.term;
     const { log } = this.storage;
@@ -143,10 +147,13 @@ export class GroupMember {
   }
 
   private hubHome() {
+    const { roster, self } = this;
     return {
       source: this.machine,
       clusterId: numericId(this.birth.groupId),
-      memberId: numericId(incarnationOf(this.self)),
+      get memberId() {
+        return roster.idOf(self);
+      },
       term: () => this.core.term,
       yieldTurn: () => this.platform.yieldTurn(),
       onEvents: (count: number) => {
@@ -395,6 +402,11 @@ export class GroupMember {
   /** Work that was no turn is done: only now is this member at rest, perhaps. */
   rest(): void {
     this.turn(nothing);
+  }
+
+  /** That of the last entry that is applied here: committed, for whoever reads. */
+  get appliedConfiguration(): Configuration {
+    return this.storage.log.configurationAt(this.machine.appliedIndex);
   }
 
   private onAnswer(from: MemberId, body: Uint8Array): void {

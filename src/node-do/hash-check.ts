@@ -133,7 +133,7 @@ export class HashCheck {
     }
     for (const member of dissenters(found, own.digest, members.length)) {
       if (!goesOn()) return;
-      await this.raise(numericId(incarnationOf(member)), deadline);
+      await this.raise(this.group.roster.idOf(member), deadline);
     }
   }
 

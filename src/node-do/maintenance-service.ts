@@ -30,7 +30,7 @@ import { allMembers } from '../raft/configuration.ts';
 import type { Shown } from './auth/callers.ts';
 import type { GroupMember } from './group-member.ts';
 import type { Hashed } from './hashing.ts';
-import { incarnationOf, numericId, placeOf } from './identity.ts';
+import { placeOf } from './identity.ts';
 import type { Platform } from './platform.ts';
 import { failure, type Replies, reply } from './replies.ts';
 import { roleOf } from './status.ts';
@@ -105,7 +105,7 @@ export class MaintenanceService {
         // The log is in it. What is free in the file is not to be seen from here.
         dbSize: BigInt(this.platform.databaseBytes()),
         dbSizeInUse: BigInt(this.group.stateBytes),
-        leader: leader === null ? 0n : numericId(incarnationOf(leader)),
+        leader: leader === null ? 0n : this.group.roster.idOf(leader),
         raftIndex: BigInt(core.commitIndex),
         raftTerm: BigInt(core.term),
         raftAppliedIndex: BigInt(machine.appliedIndex),
@@ -170,7 +170,7 @@ export class MaintenanceService {
   /** null: nobody of that id is a member. */
   placeOfMember(id: bigint): number | null {
     const members = allMembers(this.group.core.configuration);
-    const found = members.find((member) => numericId(incarnationOf(member)) === id);
+    const found = members.find((member) => this.group.roster.idOf(member) === id);
     return found === undefined ? null : placeOf(found);
   }
 

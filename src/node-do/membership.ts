@@ -4,31 +4,16 @@
  * Clients speak of places. A place that is no member is asked for the incarnation that it gives out:
  * only that can be added, and only a message that names it makes the place a member.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { ChangeMembership } from '../api/gen/member_pb.js';
-import {
-  type BirthAnswer,
-  BirthAnswerSchema,
-  BirthQuestionSchema,
-  Tombstone_Kind,
-} from '../api/gen/peer_pb.js';
-import { foundingPlaces } from '../api/limits.ts';
 import { allMembers, type Configuration, sameMembers } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
 import type { MembershipRefusal, Target } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
-import { toWireConfiguration, toWireMember } from './codec.ts';
 import type { GroupMember } from './group-member.ts';
-import { memberId, placeOf } from './identity.ts';
+import { placeOf } from './identity.ts';
+import { askAgainMs, Places } from './places.ts';
 import type { Platform } from './platform.ts';
-
-const askTimeoutMs = 2_000;
-/** Of the founding places, before the membership changes: any one of them may lose its storage. */
-const knowingPlacesMin = 2;
-/** A place that has yet to learn that it was removed, or a learner that lacks the log. */
-const askAttempts = 8;
-const askAgainMs = 250;
 
 export type ChangeOutcome = 'done' | 'notLeader' | 'unknown' | EtcdErrorName;
 
@@ -50,15 +35,20 @@ const transferRefusals: Record<Exclude<TransferResult, 'ok'>, ChangeOutcome> = {
 };
 
 /** Whether whoever asks may; looked at where the change is made, for a new leader may learn only then of users. */
-type Permitted = () => EtcdErrorName | null;
+export type Permitted = () => EtcdErrorName | null;
+
+/** What is wanted, given who the members are now: another change may have come before. */
+export type TargetOf = (present: Configuration) => Target;
 
 export class Membership {
+  readonly places: Places;
   private readonly platform: Platform;
   private readonly group: GroupMember;
 
   constructor(platform: Platform, group: GroupMember) {
     this.platform = platform;
     this.group = group;
+    this.places = new Places(platform, group);
   }
 
   /** 'done' when the new configuration is committed and simple; 'unknown' if not by the deadline. */
@@ -70,37 +60,54 @@ export class Membership {
     const { group } = this;
     const early = permitted();
     if (early) return early;
-    const voters = await this.resolve(wanted.voters);
-    const learners = await this.resolve(wanted.learners);
+    const voters = await this.places.resolve(wanted.voters);
+    const learners = await this.places.resolve(wanted.learners);
     if (!voters || !learners) return 'MemberUnreachable';
     const target = { voters, learners };
-    if (!(await this.makeKnown(target))) return 'MemberUnreachable';
-    if (!wanted.stepwise) return this.changeTo(target, permitted, deadline);
+    if (!(await this.places.makeKnown(target))) return 'MemberUnreachable';
+    if (!wanted.stepwise) return this.changeTo(() => target, permitted, deadline);
     const present = group.core.configuration;
     const fresh = voters.filter((id) => !allMembers(present).includes(id));
     if (fresh.length > 0) {
       const joined = { voters: present.voters, learners: [...present.learners, ...fresh] };
-      const outcome = await this.changeTo(joined, permitted, deadline);
+      const outcome = await this.changeTo(() => joined, permitted, deadline);
       if (outcome !== 'done') return outcome;
     }
+    return this.persist(() => target, permitted, deadline, deadline);
+  }
+
+  /**
+   * Waits for a new leader's first commit, a change of somebody else's, or a learner that lacks the log: but
+   * not beyond `patience`. What was once appended is not tried again.
+   */
+  async persist(
+    targetOf: TargetOf,
+    permitted: Permitted,
+    deadline: number,
+    patience: number,
+  ): Promise<ChangeOutcome> {
     for (;;) {
       const refused = permitted();
       if (refused) return refused;
-      const outcome = await this.changeTo(target, permitted, deadline);
-      // A new leader, a change of somebody else's, or a learner that lacks the log: wait.
+      const outcome = await this.changeTo(targetOf, permitted, deadline);
       const maySucceed = outcome === 'LearnerNotReady' || outcome === 'Unhealthy';
-      if (!maySucceed || this.platform.now() + askAgainMs > deadline) return outcome;
+      if (!maySucceed || this.platform.now() + askAgainMs > patience) return outcome;
       await this.pause();
     }
   }
 
   private async changeTo(
-    target: Target,
+    targetOf: TargetOf,
     permitted: Permitted,
     deadline: number,
   ): Promise<ChangeOutcome> {
     const { group } = this;
-    const ask = () => group.ask((core, now) => core.changeMembership(target, now));
+    let target = targetOf(group.core.configuration);
+    const ask = () =>
+      group.ask((core, now) => {
+        target = targetOf(core.configuration);
+        return core.changeMembership(target, now);
+      });
     let result = await ask();
     // A leader that was asleep until now has to hear of a quorum before it changes anything.
     if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline))) {
@@ -113,9 +120,14 @@ export class Membership {
       return reason === 'noChange' ? this.whileLeading(deadline) : refusals[reason];
     }
     const { index, term } = result;
-    const isOver = () => this.isSettledAfter(index) || group.core.term !== term;
+    let isDone = false;
+    const isOver = () => {
+      // Looked at in the turn itself: the next change may begin at once.
+      const isSettled = this.isSettledAfter(index);
+      isDone ||= isSettled && isTarget(group.core.configuration, target);
+      return isDone || isSettled || group.core.term !== term;
+    };
     await group.until(isOver, deadline);
-    const isDone = this.isSettledAfter(index) && isTarget(group.core.configuration, target);
     return isDone ? 'done' : 'unknown';
   }
 
@@ -155,6 +167,11 @@ export class Membership {
     if (refused) return refused;
     const to = allMembers(group.core.configuration).find((id) => placeOf(id) === place);
     if (!to) return 'BadLeaderTransferee';
+    return this.transferTo(to, deadline);
+  }
+
+  async transferTo(to: MemberId, deadline: number): Promise<ChangeOutcome> {
+    const { group } = this;
     const result = await group.ask((core, now) => core.transferLeader(to, now));
     if (result !== 'ok') return transferRefusals[result];
     if (to === group.self) return this.whileLeading(deadline);
@@ -166,77 +183,8 @@ export class Membership {
       await group.until(() => core.leader === to || core.role === 'leader', deadline);
     return core.leader === to ? 'done' : 'Timeout';
   }
-
-  /**
-   * Tells the founding places where the group lives, and will live. A group may leave them all, and whoever
-   * founded one has no other way to know of it (docs/decisions/birth.md). False: too few of them know.
-   */
-  private async makeKnown({ voters, learners }: Target): Promise<boolean> {
-    const { core, birth, self } = this.group;
-    const present = core.configuration;
-    const members = toWireConfiguration({
-      voters: [...new Set([...present.voters, ...voters])],
-      outgoing: [],
-      learners: [...new Set([...present.learners, ...learners])],
-    });
-    const question = create(BirthQuestionSchema, { groupId: birth.groupId, members });
-    const body = toBinary(BirthQuestionSchema, question);
-    const others = foundingPlaces.filter((place) => place !== placeOf(self));
-    const answers = await Promise.all(others.map((place) => this.call(place, body)));
-    const known = answers.filter((answer) => answer && isKnowing(answer)).length;
-    return known + foundingPlaces.length - others.length >= knowingPlacesMin;
-  }
-
-  private async resolve(places: readonly number[]): Promise<MemberId[] | null> {
-    const ids = await Promise.all(places.map((place) => this.resolveOne(place)));
-    const known = ids.filter((id) => id !== null);
-    return known.length === ids.length ? known : null;
-  }
-
-  private async resolveOne(place: number): Promise<MemberId | null> {
-    const { core, birth, self } = this.group;
-    const member = allMembers(core.configuration).find((id) => placeOf(id) === place);
-    if (member) return member;
-    const question = { groupId: birth.groupId, leader: toWireMember(self) };
-    const body = toBinary(BirthQuestionSchema, create(BirthQuestionSchema, question));
-    for (let attempt = 0; attempt < askAttempts; attempt += 1) {
-      const answer = await this.askPlace(place, body);
-      if (answer === 'other') return null;
-      if (answer !== 'former') return memberId(place, answer);
-      // It slept through its removal, and is asking us about it now. A removed incarnation is never
-      // added again: what it finds in the log would tell it that it is removed.
-      await this.pause();
-    }
-    return null;
-  }
-
-  /** The fresh incarnation; 'former': a member of this group, as far as it knows. */
-  private async askPlace(place: number, body: Uint8Array): Promise<string> {
-    const answer = await this.call(place, body);
-    if (!answer) return 'other';
-    const { state, fresh } = answer;
-    if (state.case === 'record')
-      return state.value.groupId === this.group.birth.groupId ? 'former' : 'other';
-    const isDeleted = state.case === 'tombstone' && state.value.kind === Tombstone_Kind.DELETED;
-    return isDeleted || fresh === '' ? 'other' : fresh;
-  }
-
-  private async call(place: number, body: Uint8Array): Promise<BirthAnswer | null> {
-    try {
-      return fromBinary(
-        BirthAnswerSchema,
-        await this.platform.call(place, 'birth', body, askTimeoutMs),
-      );
-    } catch {
-      return null;
-    }
-  }
 }
 
 function isTarget({ voters, learners }: Configuration, wanted: Target): boolean {
   return sameMembers(voters, wanted.voters) && sameMembers(learners, wanted.learners);
-}
-
-function isKnowing({ state }: BirthAnswer): boolean {
-  return state.case === 'record' || state.case === 'tombstone';
 }

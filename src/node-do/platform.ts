@@ -3,6 +3,7 @@
  * it virtual time, a modelled output gate and a network that loses messages.
  */
 import { protocolVersion } from '../api/limits.ts';
+import type { LocationHint } from '../api/location-hints.ts';
 import { currentRulesVersion } from '../kv/batch.ts';
 import type { Sql } from '../kv/sql.ts';
 import type { MemberSettings } from './settings.ts';
@@ -35,7 +36,14 @@ export interface Platform {
   /** Lets other events in: resolves in a later turn of the event loop. */
   yieldTurn(): Promise<void>;
   /** One request to another member of this tenant; rejects when no answer came in time. */
-  call(place: number, path: MemberPath, body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  call(
+    place: number,
+    path: MemberPath,
+    body: Uint8Array,
+    timeoutMs: number,
+    /** Where its object is created, if this is the first request to it; null: as the settings say. */
+    hint?: LocationHint | null,
+  ): Promise<Uint8Array>;
   /** The sockets of watches that are open here, those of earlier lives included. */
   sockets(): readonly WatchSocket[];
   /** Ends this life: nothing it has not made durable may become visible. */

@@ -3,6 +3,7 @@
  * requests into its calls. Nothing of consensus is decided here.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { hintOf, locatedAt } from '../api/location-hints.ts';
 import {
   memberName,
   memberPaths,
@@ -25,6 +26,8 @@ export interface RaftNodeEnv extends SettingsEnv {
   readonly CHAOS?: string;
   /** Places that should lead, best first: "2,1,3". */
   readonly PREFERRED_LEADERS?: string;
+  /** Where the objects of places are created: "1=weur,2=enam". */
+  readonly LOCATION_HINTS?: string;
 }
 
 /** After an alarm that could not be handled. */
@@ -76,6 +79,10 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         return this.watch(request);
       case memberPaths.status:
         return Response.json(this.member.status(request.headers.has(withMetrics)));
+      case memberPaths.hash: {
+        const hash = await this.member.logicalHash();
+        return new Response(hash, { status: hash === null ? 503 : 200 });
+      }
     }
     if (this.env.CHAOS === 'true' && request.url === `${memberPaths.chaos}?do=abort`)
       this.ctx.abort('aborted by request');
@@ -144,7 +151,11 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
       setAlarm: (at) => this.setAlarm(at),
       setTimer: (at) => this.setTimer(at),
       yieldTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
-      call: (place, path, body, timeoutMs) => this.call(name.tenant, place, path, body, timeoutMs),
+      call: (place, path, body, timeoutMs, hint) =>
+        this.call(memberName(name.tenant, place), path, body, timeoutMs, {
+          ...noRetries,
+          ...locatedAt(hint ?? hintOf(this.env.LOCATION_HINTS, place)),
+        }),
       sockets: () => this.ctx.getWebSockets().map((socket) => this.socketOf(socket)),
       abort: (reason) => this.ctx.abort(reason),
     };
@@ -183,21 +194,21 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
   }
 
   private async call(
-    tenant: string,
-    place: number,
+    name: string,
     path: MemberPath,
     body: Uint8Array,
     timeoutMs: number,
+    options: DurableObjectNamespaceGetDurableObjectOptions,
   ): Promise<Uint8Array> {
     const namespace = this.env.RAFT_NODE;
     // A fresh stub for each call: one that has failed stays broken.
-    const stub = namespace.get(namespace.idFromName(memberName(tenant, place)), noRetries);
+    const stub = namespace.get(namespace.idFromName(name), options);
     const response = await stub.fetch(memberPaths[path], {
       method: 'POST',
       body,
       signal: AbortSignal.timeout(timeoutMs),
     });
-    if (!response.ok) throw new Error(`member ${place} answered ${response.status}`);
+    if (!response.ok) throw new Error(`member ${name} answered ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   }
 }

@@ -7,6 +7,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
+import { MemberListResponseSchema } from '../api/gen/cluster_pb.js';
 import { AlarmResponseSchema, DowngradeResponseSchema } from '../api/gen/maintenance_pb.js';
 import {
   type MemberReply,
@@ -31,7 +32,7 @@ import {
 import { protocolVersion } from '../api/limits.ts';
 import type { CommandResponse } from '../kv/state-machine.ts';
 import type { GroupMember } from './group-member.ts';
-import { incarnationOf, numericId, placeOf } from './identity.ts';
+import { numericId, placeOf } from './identity.ts';
 import { roleOf } from './status.ts';
 
 /** Of one request. */
@@ -51,13 +52,11 @@ export class Replies {
   private readonly group: GroupMember;
   private readonly place: number;
   private readonly clusterId: bigint;
-  private readonly memberId: bigint;
 
   constructor(group: GroupMember, place: number) {
     this.group = group;
     this.place = place;
     this.clusterId = numericId(group.birth.groupId);
-    this.memberId = numericId(incarnationOf(group.self));
   }
 
   command(response: CommandResponse): MemberReply {
@@ -83,6 +82,8 @@ export class Replies {
         return reply(toBinary(AlarmResponseSchema, response.value));
       case 'downgrade':
         return reply(toBinary(DowngradeResponseSchema, response.value));
+      case 'member':
+        return reply(toBinary(MemberListResponseSchema, response.value));
     }
   }
 
@@ -128,6 +129,15 @@ export class Replies {
     return reply(toBinary(schema, this.atRevision(response)));
   }
 
+  /** What etcd says of members is of no revision. */
+  withoutRevision<Desc extends DescMessage>(
+    schema: Desc,
+    response: MessageShape<Desc> & Headed,
+  ): MemberReply {
+    this.fill(response);
+    return reply(toBinary(schema, response));
+  }
+
   atRevision<T extends Headed>(response: T): T {
     const revision = BigInt(this.group.machine.revision);
     response.header = create(ResponseHeaderSchema, { revision });
@@ -138,7 +148,7 @@ export class Replies {
   private fill(response: Headed): void {
     const header = response.header ?? create(ResponseHeaderSchema);
     header.clusterId = this.clusterId;
-    header.memberId = this.memberId;
+    header.memberId = this.group.roster.idOf(this.group.self);
     header.raftTerm = BigInt(this.group.core.term);
     response.header = header;
   }

@@ -2,7 +2,7 @@
 import type { MemberMetrics, MemberStatus } from '../api/member.ts';
 import type { Counters } from './counters.ts';
 import type { GroupMember } from './group-member.ts';
-import { type Identity, incarnationOf, numericId, placeOf } from './identity.ts';
+import { type Identity, placeOf } from './identity.ts';
 import type { Platform } from './platform.ts';
 
 export function memberStatus(
@@ -60,7 +60,7 @@ function ofGroup(group: GroupMember) {
   const leader = core.leaderHint;
   return {
     groupId: group.birth.groupId,
-    memberId: String(numericId(incarnationOf(group.self))),
+    memberId: String(group.roster.idOf(group.self)),
     boot: group.boot,
     role: roleOf(group),
     term: core.term,
@@ -92,7 +92,7 @@ export function memberMetrics({ settings }: Platform, group: GroupMember): Membe
     quotaBytes: settings.quotaBytes,
     watchesBehind: group.watches.behind,
     peers: group.peers.traffic.map(([id, traffic]) => ({
-      memberId: String(numericId(incarnationOf(id))),
+      memberId: String(group.roster.idOf(id)),
       ...structuredClone(traffic),
     })),
   };

@@ -17,7 +17,6 @@ import { needsOfCommand } from '../kv/auth/needs.ts';
 import { clusterRulesVersion } from '../kv/batch.ts';
 import type { Shown } from './auth/callers.ts';
 import type { GroupMember } from './group-member.ts';
-import { incarnationOf, numericId } from './identity.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
 
@@ -93,7 +92,7 @@ export class WriteGate {
     const { group } = this;
     // Members of older code know no alarms.
     if (group.rules < clusterRulesVersion) return 'NoSpace';
-    const self = numericId(incarnationOf(group.self));
+    const self = group.roster.idOf(group.self);
     const outcome = await group.propose(alarmCommand(AlarmType.NOSPACE, self), deadline);
     switch (outcome.type) {
       case 'applied':

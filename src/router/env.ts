@@ -14,6 +14,8 @@ export interface RouterEnv {
   readonly OPEN_TENANTS?: string;
   /** Size of a group that is created: 1, 3 or 5. */
   readonly MEMBERS?: string;
+  /** Where the objects of places are created: "1=weur,2=enam". */
+  readonly LOCATION_HINTS?: string;
   /** Origins whose pages may use /v1, separated by commas; "*": all. Absent: none. */
   readonly CORS_ORIGINS?: string;
   /** "true": fault injection routes exist. */

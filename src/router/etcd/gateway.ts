@@ -14,6 +14,7 @@ import { countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
 import { serveCallSocket } from './call-socket.ts';
+import { clusterServices } from './cluster.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError, namedErrorOfAuth } from './errors.ts';
 import type { Sent } from './form.ts';
@@ -31,6 +32,7 @@ const services: ReadonlyMap<string, (call: GatewayCall) => Promise<Response>> = 
   ['auth/authenticate', authenticate],
   ['auth/user/add', addUser],
   ['auth/user/changepw', changePassword],
+  ...clusterServices,
   ['lease/keepalive', keepAlive],
   ['maintenance/snapshot', snapshot],
   ['lock/lock', lock],

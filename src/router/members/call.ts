@@ -12,6 +12,7 @@ import {
   type Server,
 } from '../../api/gen/member_pb.js';
 import { protocolVersion } from '../../api/limits.ts';
+import { hintOf } from '../../api/location-hints.ts';
 import { memberName, memberPaths } from '../../api/member.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
@@ -72,7 +73,9 @@ const noRetries: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxR
 
 export function memberStub(env: RouterEnv, tenant: string, place: number): DurableObjectStub {
   // A fresh stub per attempt: a stub stays broken after most exceptions.
-  return env.RAFT_NODE.get(env.RAFT_NODE.idFromName(memberName(tenant, place)), noRetries);
+  const hint = hintOf(env.LOCATION_HINTS, place);
+  const options = hint === null ? noRetries : { ...noRetries, locationHint: hint };
+  return env.RAFT_NODE.get(env.RAFT_NODE.idFromName(memberName(tenant, place)), options);
 }
 
 /** `early` ends the wait for the answer, and its timer. */

@@ -114,6 +114,13 @@ const codeOf: Readonly<Record<EtcdErrorName, ProblemCode>> = {
   LearnerNotReady: 'not-ready',
   Unhealthy: 'not-ready',
   BadMembership: 'bad-request',
+  MemberExist: 'bad-request',
+  PeerURLExist: 'bad-request',
+  MemberNotEnoughStarted: 'bad-request',
+  MemberBadURLs: 'bad-request',
+  MemberNotFound: 'bad-request',
+  MemberNotLearner: 'bad-request',
+  TooManyLearners: 'bad-request',
   BadLeaderTransferee: 'bad-request',
 };
 

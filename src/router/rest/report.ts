@@ -8,8 +8,9 @@
 import { create } from '@bufbuild/protobuf';
 import { AuthCallerSchema, AuthWhoIsSchema } from '../../api/gen/member_pb.js';
 import type { MemberStatus } from '../../api/member.ts';
-import { type GroupStatus, groupStatus, type Unreachable } from '../members/status.ts';
+import { type GroupStatus, groupStatus, hashAt, type Unreachable } from '../members/status.ts';
 import { ask, type Call, json } from './call.ts';
+import type { Params } from './params.ts';
 import { problem } from './problems.ts';
 
 const headers = { 'cache-control': 'no-store, no-transform' };
@@ -22,11 +23,17 @@ interface Report extends GroupStatus {
   readonly born: boolean;
 }
 
-export async function status(call: Call): Promise<Response> {
+export const statusParams = ['hash'] as const;
+
+/** `hash`: with what each member holds as one number. Equal where they are equally far. */
+export async function status(call: Call, params: Params): Promise<Response> {
   const report = await reportOf(call);
   if (report instanceof Response) return report;
   const { tenant, leader, members } = report;
-  return json({ tenant, leader, members }, headers);
+  if (!params.flag('hash')) return json({ tenant, leader, members }, headers);
+  const hashes = await Promise.all(members.map(({ place }) => hashAt(call.env, tenant, place)));
+  const hashed = members.map((member, at) => ({ ...member, logicalHash: hashes[at] ?? null }));
+  return json({ tenant, leader, members: hashed }, headers);
 }
 
 /** Who belongs to the group, as its leader has it; places, as PUT takes them. */
