@@ -9,6 +9,7 @@ import { edgeMutants } from './catalogue/edges.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { leaseMutants } from './catalogue/leases.ts';
 import { lockMutants } from './catalogue/locks.ts';
+import { memberMutants } from './catalogue/members.ts';
 import { placeMutants } from './catalogue/places.ts';
 import { replicationMutants } from './catalogue/replication.ts';
 import { turnMutants } from './catalogue/turn.ts';
@@ -21,6 +22,7 @@ export const mutants: readonly Mutant[] = [
   ...coreMutants,
   ...turnMutants,
   ...placeMutants,
+  ...memberMutants,
   ...clientMutants,
   ...deadlineMutants,
   ...checkerMutants,

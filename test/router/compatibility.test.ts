@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRegistry, type DescMessage } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { file_auth } from '../../src/api/gen/auth_pb.js';
+import { file_cluster } from '../../src/api/gen/cluster_pb.js';
 import { file_maintenance } from '../../src/api/gen/maintenance_pb.js';
 import { file_mvcc } from '../../src/api/gen/mvcc_pb.js';
 import { file_rpc } from '../../src/api/gen/rpc_pb.js';
@@ -13,7 +14,7 @@ import { rpcs } from '../../src/router/etcd/rpcs.ts';
 
 const page = readFileSync('docs/compatibility.md', 'utf8');
 const registry = createRegistry(
-  ...[file_rpc, file_maintenance, file_auth, file_mvcc, file_v3lock, file_v3election],
+  ...[file_rpc, file_cluster, file_maintenance, file_auth, file_mvcc, file_v3lock, file_v3election],
 );
 
 const codeIn = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);

@@ -17,6 +17,7 @@ import {
 } from '../../src/api/gen/member_pb.js';
 import { type Envelope, EnvelopeSchema } from '../../src/api/gen/peer_pb.js';
 import { protocolVersion } from '../../src/api/limits.ts';
+import type { LocationHint } from '../../src/api/location-hints.ts';
 import type { MemberStatus } from '../../src/api/member.ts';
 import { newCounters } from '../../src/node-do/counters.ts';
 import type { Tuning } from '../../src/node-do/group-member.ts';
@@ -38,6 +39,8 @@ export interface Traffic {
   readonly to: number;
   readonly path: MemberPath;
   readonly envelope: Envelope | null;
+  /** Where the object is to be created, should it not be there. */
+  readonly hint?: LocationHint;
 }
 
 export interface ClusterOptions {
@@ -228,9 +231,15 @@ export class Cluster {
     );
   }
 
-  deliver(from: number, to: number, path: MemberPath, body: Uint8Array): Promise<Uint8Array> {
+  deliver(
+    from: number,
+    to: number,
+    path: MemberPath,
+    body: Uint8Array,
+    hint: LocationHint | null = null,
+  ): Promise<Uint8Array> {
     const envelope = path === 'peer' ? fromBinary(EnvelopeSchema, body) : null;
-    const call = { from, to, path, envelope };
+    const call = { from, to, path, envelope, ...(hint && { hint }) };
     this.traffic.push(call);
     return new Promise((resolve, reject) => {
       if (this.drop(call)) return;
@@ -372,7 +381,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
       });
     },
     yieldTurn: () => new Promise((resolve) => world.schedule(0, () => resolve())),
-    call: (to, path, body, timeoutMs) =>
+    call: (to, path, body, timeoutMs, hint) =>
       new Promise((resolve, reject) => {
         if (life.ended) return;
         const timeout = world.schedule(timeoutMs, () => reject(new Error('timeout')));
@@ -383,7 +392,7 @@ function platformOf(cluster: Cluster, place: number, sql: NodeSql, life: Life): 
             if (!life.ended) settle(value);
           };
         cluster.throughGate(life, () => {
-          cluster.deliver(place, to, path, body).then(done(resolve), done(reject));
+          cluster.deliver(place, to, path, body, hint).then(done(resolve), done(reject));
         });
       }),
     sockets: () => cluster.socketsAt(place, life),

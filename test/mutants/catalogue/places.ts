@@ -166,10 +166,13 @@ export const placeMutants: readonly Mutant[] = [
       name: 'known-to-too-few',
       standsFor: 'the membership changes though a single founding place knows of the group',
       rule: 2,
-      find: "if (!(await this.makeKnown(target))) return 'MemberUnreachable';",
-      replace: 'await this.makeKnown(target); HIT;',
+      find: "if (!(await this.places.makeKnown(target))) return 'MemberUnreachable';",
+      replace: 'await this.places.makeKnown(target); HIT;',
       hint: sim('birth'),
     },
+  ]),
+
+  ...inFile('src/node-do/places.ts', [
     {
       name: 'other-groups-member-added',
       standsFor: 'a place of another group is added',

@@ -1,5 +1,6 @@
 /** A member that leads and serves from a real state machine, so that routes can be tested whole. */
 import { create, toBinary } from '@bufbuild/protobuf';
+import { MemberListResponseSchema } from '../../../src/api/gen/cluster_pb.js';
 import {
   AlarmResponseSchema,
   DowngradeResponseSchema,
@@ -75,6 +76,8 @@ function encode(response: CommandResponse): Uint8Array {
       return toBinary(AlarmResponseSchema, response.value);
     case 'downgrade':
       return toBinary(DowngradeResponseSchema, response.value);
+    case 'member':
+      return toBinary(MemberListResponseSchema, response.value);
     default:
       return response satisfies never;
   }
