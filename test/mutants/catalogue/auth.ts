@@ -57,6 +57,22 @@ export const authMutants: readonly Mutant[] = [
       hint: kv('permit'),
     },
   ]),
+  ...inFile('src/router/auth/credentials.ts', [
+    {
+      name: 'anybody-is-anybody',
+      standsFor: 'a user is named without the secret',
+      find: "const user = isOperator ? request.headers.get('quorate-user') : null;",
+      replace: "const user = HIT ? request.headers.get('quorate-user') : null;",
+      hint: ['test/router/auth/credentials.test.ts'],
+    },
+    {
+      name: 'nobody-is-the-operator',
+      standsFor: 'a client without a token is the operator, since its bridge has the secret',
+      find: 'if (token !== null) return nobody;',
+      replace: 'if (token !== null && !HIT) return nobody;',
+      hint: ['test/router/auth/credentials.test.ts'],
+    },
+  ]),
   ...inFile('src/kv/auth/permit.ts', [
     {
       name: 'old-tokens-live',
