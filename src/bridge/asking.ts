@@ -8,7 +8,7 @@ import type { Asking } from './upstream.ts';
 /** Of what every kind of call has. */
 type AnyCall = Pick<
   ServerUnaryCall<unknown, unknown>,
-  'metadata' | 'getDeadline' | 'getAuthContext'
+  'metadata' | 'getDeadline' | 'getAuthContext' | 'getHost'
 > & {
   on(event: 'cancelled', listener: () => void): unknown;
 };
@@ -18,12 +18,14 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
   const [token] = call.metadata.get('token');
+  const security = call.getAuthContext();
   const given = call.getDeadline();
   const deadline = given instanceof Date ? given.getTime() : given;
   return {
     userToken: token?.toString() ?? '',
     // Only a certificate that an authority of ours has signed gets this far (--client-cert-auth).
-    certifiedUser: commonName(call.getAuthContext().sslPeerCertificate),
+    certifiedUser: commonName(security.sslPeerCertificate),
+    dialled: urlOf(call.getHost(), security.transportSecurityType === 'ssl'),
     deadline,
     signal: stopped ? AbortSignal.any([gone.signal, stopped]) : gone.signal,
   };
@@ -33,4 +35,10 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
 function commonName(certificate: AuthContext['sslPeerCertificate']): string {
   const name = certificate?.subject?.CN;
   return typeof name === 'string' && /^[\x21-\x7e]+$/.test(name) ? name : '';
+}
+
+/** `host:port`, as the client wrote it: other forms are not what it dials. */
+function urlOf(authority: string, isSecure: boolean): string | null {
+  const isAddress = /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(authority);
+  return isAddress ? `${isSecure ? 'https' : 'http'}://${authority}` : null;
 }

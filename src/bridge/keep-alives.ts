@@ -61,6 +61,7 @@ class Batches {
     const signal = AbortSignal.timeout(questionMs);
     const asking: Asking = {
       ...this.user,
+      dialled: null,
       deadline: Date.now() + questionMs,
       signal,
     };

@@ -22,6 +22,8 @@ export interface Asking {
   readonly userToken: string;
   /** Whom the client's certificate names; empty: it has shown none. A token goes first, as in etcd. */
   readonly certifiedUser: string;
+  /** Where the client reaches the bridge: what members are said to be dialled at. Null: nobody knows. */
+  readonly dialled: string | null;
   /** Milliseconds since the epoch; infinite: the client waits for ever. */
   readonly deadline: number;
   readonly signal: AbortSignal;
@@ -128,15 +130,18 @@ export class Upstream {
    * With the deployment's secret goes the user's token, even an empty one: what a client of the bridge may do is
    * that user's or nobody's, never the operator's.
    */
-  private headers({ userToken, certifiedUser }: Asking): Record<string, string> {
+  private headers(asking: Asking): Record<string, string> {
+    const { userToken, certifiedUser, dialled } = asking;
     const { token } = this.target;
+    const at: Record<string, string> = dialled === null ? {} : { 'quorate-client-url': dialled };
     if (token !== null)
       return {
+        ...at,
         authorization: `Bearer ${token}`,
         'grpc-metadata-token': userToken,
         ...(certifiedUser === '' ? {} : { 'quorate-user': certifiedUser }),
       };
-    return userToken === '' ? {} : { 'grpc-metadata-token': userToken };
+    return userToken === '' ? at : { ...at, 'grpc-metadata-token': userToken };
   }
 }
 

@@ -106,9 +106,12 @@ function patient(deadline: Deadline): Deadline {
 
 /**
  * What a client dials, whichever member it means: where this request came to. Clients put paths behind it,
- * so a tenant's prefix may stand in it. A proxy that ends TLS says so in its header.
+ * so a tenant's prefix may stand in it. A proxy that ends TLS says so in its header, and the gRPC bridge says where
+ * it is itself. Whoever makes these up tells nobody but itself.
  */
 function urlOf({ request, tenant }: GatewayCall): string {
+  const bridge = request.headers.get('quorate-client-url');
+  if (bridge !== null && URL.canParse(bridge)) return bridge;
   const { protocol, host, pathname } = new URL(request.url);
   const proxied = request.headers.get('x-forwarded-proto');
   const scheme = proxied === 'https' || proxied === 'http' ? `${proxied}:` : protocol;
