@@ -60,7 +60,9 @@ export async function restoreFrom(
     if (!(error instanceof Silence)) throw error;
     return { kind: 'refused', outcome: Outcome.UNREACHABLE, detail: error.message };
   } finally {
-    if (isStored) await step({ case: 'abandon', value: true }).catch(() => {});
+    // Once: if it is lost, the next attempt clears away what is there.
+    if (isStored)
+      await sendStep(env, tenant, id, { case: 'abandon', value: true }, 1).catch(() => {});
   }
 }
 
@@ -89,6 +91,7 @@ async function sendStep(
   tenant: string,
   id: string,
   step: RestoreRequest['step'],
+  attempts = stepAttempts,
 ): Promise<RestoreReply> {
   const body = toBinary(RestoreRequestSchema, create(RestoreRequestSchema, { id, step }));
   const init = { method: 'POST', body: body as Uint8Array<ArrayBuffer> };
@@ -101,7 +104,7 @@ async function sendStep(
         return fromBinary(RestoreReplySchema, new Uint8Array(await reply.arrayBuffer()));
       });
     } catch (error) {
-      if (attempt >= stepAttempts) throw new Silence(platformFault(error).reason);
+      if (attempt >= attempts) throw new Silence(platformFault(error).reason);
       await new Promise((resolve) => setTimeout(resolve, attempt * pauseMs));
     }
   }

@@ -4,6 +4,7 @@ import { inFile, type Mutant } from '../mutant.ts';
 const format = ['test/router/backup/format.test.ts'];
 const snapshots = ['test/kv/backups.test.ts'];
 const backups = ['test/sim/backups.test.ts'];
+const routes = ['test/router/backup/routes.test.ts'];
 const restore = ['test/sim/restore.test.ts'];
 
 const fileMutants = inFile('src/router/backup/format.ts', [
@@ -182,9 +183,41 @@ const restoreMutants: readonly Mutant[] = [
   ]),
 ];
 
+const routerMutants: readonly Mutant[] = [
+  ...inFile('src/router/rest/snapshot.ts', [
+    {
+      name: 'members-by-the-caller',
+      standsFor: 'a tenant with users is restored, and nobody may add its members',
+      find: "credentials: operator, kind: 'write'",
+      replace: "credentials: HIT ? call.credentials : operator, kind: 'write'",
+      hint: routes,
+    },
+  ]),
+  ...inFile('src/router/backup/write.ts', [
+    {
+      name: 'unknown-restore-refused',
+      standsFor: 'a tenant that may have been founded is said not to be',
+      find: "return { kind: 'unknown', detail: error.message };",
+      replace:
+        "return { kind: HIT ? 'refused' : 'unknown', outcome: Outcome.UNREACHABLE, detail: '' };",
+      hint: routes,
+    },
+  ]),
+  ...inFile('src/router/backup/read.ts', [
+    {
+      name: 'empty-chunk-framed',
+      standsFor: 'a chunk without rows ends the file before its end',
+      find: 'if (part.chunk.length > 0) yield',
+      replace: 'if (part.chunk.length > 0 || HIT) yield',
+      hint: routes,
+    },
+  ]),
+];
+
 export const backupMutants: readonly Mutant[] = [
   ...fileMutants,
   ...viewMutants,
   ...memberMutants,
   ...restoreMutants,
+  ...routerMutants,
 ];

@@ -38,7 +38,7 @@ export interface Fake {
   readonly others: string[];
   script: Script;
   /** Answers to other paths. */
-  other: (name: string, url: string) => Response;
+  other: (name: string, url: string, body: Uint8Array) => Response;
 }
 
 /** All members do what `script` says; `vars` are the variables of the deployment. */
@@ -59,7 +59,7 @@ export function fakeMembers(script: Script, vars: Partial<RouterEnv> = {}): Fake
         if (who === null) throw new Error(`no member is called ${name}`);
         if (url !== memberPaths.client) {
           others.push(`${name} ${url}`);
-          return fake.other(name, url);
+          return fake.other(name, url, init.body as Uint8Array);
         }
         const request = fromBinary(MemberRequestSchema, init.body as Uint8Array);
         const one = { ...who, request };
