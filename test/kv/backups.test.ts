@@ -1,11 +1,14 @@
 /** Snapshots for clients beside the one for another member, and what a new group takes over of one. */
 import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SnapshotChunkSchema } from '../../src/api/gen/snapshot_pb.js';
 import { currentRulesVersion } from '../../src/kv/batch.ts';
 import { kinds } from '../../src/kv/records.ts';
 import type { SnapshotSource } from '../../src/kv/snapshot.ts';
 import { decodeChunk, encodeRecordChunk, installable } from '../../src/kv/snapshot-format.ts';
+import { Model } from './model.ts';
+import { anyLeaseStep, anyStepOrCompaction, runStep } from './steps.ts';
 import { bytes, compact, del, grant, Machine, revoke, set } from './support.ts';
 
 const chunkBytes = 600;
@@ -96,6 +99,59 @@ describe('snapshots that are open at one time', () => {
     expect(slot(from, 0).open).toBeNull();
   });
 });
+
+const anyView = fc.record({ case: fc.constantFrom('open', 'close'), slot: fc.nat({ max: 3 }) });
+const anyEvent = fc.oneof(
+  { weight: 3, arbitrary: anyLeaseStep },
+  { weight: 3, arbitrary: anyStepOrCompaction },
+  { weight: 2, arbitrary: anyView },
+  { weight: 1, arbitrary: fc.constant({ case: 'restart' as const }) },
+);
+
+/** What of the state was there when each was opened; looked at when it is closed. */
+class Views {
+  readonly from = new Machine();
+  private readonly model = new Model();
+  private readonly hashes = new Map<number, string>();
+
+  take(event: typeof anyEvent extends fc.Arbitrary<infer T> ? T : never): void {
+    if (event.case === 'restart') this.from.reopen();
+    else if ('slot' in event)
+      event.case === 'open' ? this.open(event.slot) : this.close(event.slot);
+    else {
+      const [real, expected] = runStep(event, this.from, this.model);
+      expect(real).toBe(expected);
+    }
+  }
+
+  private open(at: number): void {
+    if (this.hashes.has(at) || this.from.machine.appliedIndex === 0) return;
+    slot(this.from, at).begin(`view ${at}`);
+    this.hashes.set(at, this.from.hash());
+  }
+
+  close(at: number): void {
+    const hash = this.hashes.get(at);
+    if (hash === undefined) return;
+    expect(restored(slot(this.from, at)).hash()).toBe(hash);
+    slot(this.from, at).end();
+    this.hashes.delete(at);
+  }
+}
+
+test('whatever happens while any of them are open, each is what it was opened of', () => {
+  fc.assert(
+    fc.property(fc.array(anyEvent, { minLength: 20, maxLength: 60 }), (events) => {
+      const views = new Views();
+      for (const event of events) views.take(event);
+      for (const at of [0, 1, 2, 3]) views.close(at);
+      views.from.compactAll();
+      for (const table of ['kv_lease', 'kv_record'])
+        expect(views.from.sql.all(`SELECT 1 FROM ${table} WHERE gone IS NOT NULL`)).toEqual([]);
+    }),
+    { numRuns: Number(process.env.KV_MODEL_RUNS ?? 60) },
+  );
+}, 60_000);
 
 describe('a state that is installed with a bump', () => {
   test('has the keys as they were, at a revision above all that the old one may have reached', () => {
