@@ -56,17 +56,21 @@ function run(command: string, endpoint: string): Promise<Said> {
 
 /** Without what differs between any two clusters: ids, terms, addresses, times, what is left of a lease. */
 function alike(text: string, endpoint: string): string {
-  return text
-    .replaceAll(endpoint, 'ENDPOINT')
-    .replaceAll(/\b3\.[45]\.\d+\b/g, 'VERSION')
-    .replaceAll(/endpoint:\/\/client-[0-9a-f-]+\//g, 'CLIENT/')
-    .replaceAll(/"(cluster_id|member_id|raft_term|ID|lease|id)":\d+/g, '"$1":N')
-    .replaceAll(/"(ClusterID|MemberID|RaftTerm|Lease)" : -?\d+/g, '"$1" : N')
-    .replaceAll(/took = [\d.]+\w+/g, 'took = T')
-    .replaceAll(/"ts":"[^"]+"/g, '"ts":T')
-    .replaceAll(/"(ttl)":\d+/g, '"$1":N')
-    .replaceAll(/\b[0-9a-f]{14,16}\b/g, 'HEX')
-    .replaceAll(/remaining\(\d+s\)/g, 'remaining(N)');
+  return (
+    text
+      .replaceAll(endpoint, 'ENDPOINT')
+      .replaceAll(/\b3\.[45]\.\d+\b/g, 'VERSION')
+      .replaceAll(/endpoint:\/\/client-[0-9a-f-]+\//g, 'CLIENT/')
+      .replaceAll(/"(cluster_id|member_id|raft_term|ID|lease|id)":\d+/g, '"$1":N')
+      .replaceAll(/"(ClusterID|MemberID|RaftTerm|Lease)" : -?\d+/g, '"$1" : N')
+      .replaceAll(/took = [\d.]+\w+/g, 'took = T')
+      .replaceAll(/"ts":"[^"]+"/g, '"ts":T')
+      .replaceAll(/"(ttl)":\d+/g, '"$1":N')
+      .replaceAll(/\b[0-9a-f]{14,16}\b/g, 'HEX')
+      // Printed in 16 columns.
+      .replaceAll(/ +HEX/g, ' HEX')
+      .replaceAll(/remaining\(\d+s\)/g, 'remaining(N)')
+  );
 }
 
 async function all(commands: readonly string[], endpoint: string): Promise<Said[]> {
