@@ -175,9 +175,15 @@ export class Fnv64 {
 
   /** ASCII only. */
   addText(text: string): void {
-    const data = new Uint8Array(text.length);
-    for (let at = 0; at < text.length; at += 1) data[at] = text.charCodeAt(at);
-    this.addBytes(data);
+    let { high, low } = this;
+    for (let at = 0; at < text.length; at += 1) {
+      low = (low ^ text.charCodeAt(at)) >>> 0;
+      const product = low * 0x1b3;
+      high = (Math.imul(high, 0x1b3) + Math.floor(product / twoTo32) + (low << 8)) >>> 0;
+      low = product >>> 0;
+    }
+    this.high = high;
+    this.low = low;
   }
 
   digest(): string {

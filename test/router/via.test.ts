@@ -1,9 +1,10 @@
 /** Reads that are sent to a follower, from either surface, and what the answer says of who served them. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Redirect_Reason } from '../../src/api/gen/member_pb.js';
 import { createRouter } from '../../src/router/app.ts';
 import { forgetAll, remember } from '../../src/router/members/hints.ts';
 import { forgetTimes } from '../../src/router/members/nearest.ts';
-import { type Fake, fakeMembers, places, reply, success } from './support/members.ts';
+import { type Fake, fakeMembers, places, redirect, reply, success } from './support/members.ts';
 
 const app = createRouter();
 
@@ -57,11 +58,21 @@ describe('KV-Via on /v3', () => {
     expect([places(fake), servedBy]).toEqual([[2], null]);
   });
 
+  test('asks the place that it names, and nobody else', async () => {
+    for (const place of [1, 2, 3]) {
+      const { fake, servedBy } = await post('/v3/maintenance/status', '{}', `place=${place}`);
+      expect([places(fake), servedBy?.split('=')[1]]).toEqual([[place], String(place)]);
+    }
+    const silent = fakeMembers(() => redirect(Redirect_Reason.NOT_BORN));
+    const { answer } = await post('/v3/maintenance/status', '{}', 'place=9', silent);
+    expect([answer.status, places(silent)]).toEqual([503, [9]]);
+  });
+
   test('with another word is refused', async () => {
-    const { answer, fake } = await post('/v3/kv/range', range, 'place=3');
+    const { answer, fake } = await post('/v3/kv/range', range, 'place=0');
     expect([answer.status, await answer.json(), places(fake)]).toMatchObject([
       400,
-      { code: 3, message: 'KV-Via must be one of leader, nearest, follower' },
+      { code: 3, message: 'KV-Via must be one of leader, nearest, follower, or place=1 and so on' },
       [],
     ]);
   });

@@ -150,9 +150,11 @@ function isOfOneMember({ kind, op }: Pick<Plan & { op: MemberOp }, 'kind' | 'op'
  * `KV-Via`, which is not etcd's: there a client chooses the member that it connects to. Null: not given,
  * and then the answer has no header that etcd's has not.
  */
-function viaOf(request: Request): Via | null | Response {
+function viaOf(request: Request): Via | number | null | Response {
   const text = request.headers.get('kv-via');
   if (text === null) return null;
-  const refusal = `KV-Via must be one of ${vias.join(', ')}`;
+  const [, place] = /^place=([1-9]\d{0,2})$/.exec(text) ?? [];
+  if (place !== undefined) return Number(place);
+  const refusal = `KV-Via must be one of ${vias.join(', ')}, or place=1 and so on`;
   return vias.find((one) => one === text) ?? gatewayError(GrpcCode.InvalidArgument, refusal);
 }

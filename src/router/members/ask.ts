@@ -38,8 +38,8 @@ export interface Ask {
   readonly repeatable?: boolean;
   /** A range whose count nobody needs. */
   readonly withoutCount?: boolean;
-  /** Who is to serve a read, before anybody else is asked. */
-  readonly via?: Via;
+  /** Who is to serve a read, before anybody else is asked; a place: it alone. */
+  readonly via?: Via | number;
   readonly terms?: ReadTerms;
 }
 
@@ -123,6 +123,8 @@ export async function askGroup(ask: Ask): Promise<Answer> {
   const place = placeVia(ask.env, ask.tenant, ask.via ?? 'leader', startedMs);
   const near = place === null ? null : await askNear(search, place, startedMs);
   if (near !== null) return near;
+  if (typeof ask.via === 'number')
+    return refused('Stopped', false, `no member at place ${ask.via} can serve it`);
   while (search.attemptsLeft > 0 && !isOver(ask.deadline)) {
     search.attemptsLeft -= 1;
     counters.attempts += 1;

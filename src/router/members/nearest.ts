@@ -32,7 +32,13 @@ const avoidedMs = 10_000;
 const tenants = new Map<string, Known>();
 
 /** Null: there is nobody to ask but the leader. */
-export function placeVia(env: RouterEnv, tenant: string, via: Via, nowMs: number): number | null {
+export function placeVia(
+  env: RouterEnv,
+  tenant: string,
+  via: Via | number,
+  nowMs: number,
+): number | null {
+  if (typeof via === 'number') return via;
   if (via === 'leader') return null;
   const known = tenants.get(tenant);
   const all = placesOf(env, tenant, known);

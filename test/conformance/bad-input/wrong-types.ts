@@ -2,7 +2,7 @@
 import type { Row } from './answers.ts';
 
 /** No int64, however it is read. */
-const noIntegers = [
+export const noIntegers = [
   ...['"x"', '""', '1.5', '"1.5"', 'true', '[]', '[1]', '{}', '"0x1"', '"01"', '"+1"'],
   ...['9223372036854775808', '"9223372036854775808"', '"-9223372036854775809"', '1e99'],
 ];
@@ -10,16 +10,27 @@ const noBytes = ['5', 'true', '{}', '"!!"', '"A"'];
 const noFlags = ['"true"', '1', '[]', '{}'];
 const noMessages = ['5', '"x"', 'true', '[]'];
 const noFilters = ['"NOPUT"', '["NOPE"]', '["x"]', '[1.5]', '[true]', '[[]]', '{}', '5'];
-const noBodies = ['[]', '"x"', '5', 'true', 'nope', '{', '{"a":', '{"ID"}', "{'ID':1}", '\u0000'];
+export const noBodies = [
+  '[]',
+  '"x"',
+  '5',
+  'true',
+  'nope',
+  '{',
+  '{"a":',
+  '{"ID"}',
+  "{'ID':1}",
+  '\u0000',
+];
 
-interface Field {
+export interface Field {
   readonly path: string;
   /** The body around the field's value. */
   readonly around: readonly [before: string, after: string];
   readonly wrong: readonly string[];
 }
 
-const field = (path: string, body: string, wrong: readonly string[]): Field => {
+export const field = (path: string, body: string, wrong: readonly string[]): Field => {
   const [before = '', after = ''] = body.split('$');
   return { path, around: [before, after], wrong };
 };
@@ -72,12 +83,17 @@ const fields: readonly Field[] = [
 /** A stream whose first message is none has no code of its own: Unknown. */
 const isTwoWay = (path: string) => path === 'watch' || path === 'lease/keepalive';
 
-export const wrongTypes: readonly Row[] = fields.flatMap(
-  ({ path, around: [before, after], wrong }) =>
+/** A row for each wrong value. `notBy34`: see Row. */
+export function wrongIn(all: readonly Field[], notBy34?: string): Row[] {
+  return all.flatMap(({ path, around: [before, after], wrong }) =>
     wrong.map((value) => ({
       what: 'wrong type or out of range',
       path,
       body: before + value + after,
       answer: { code: isTwoWay(path) ? 2 : 3 },
+      ...(notBy34 === undefined ? {} : { notBy34 }),
     })),
-);
+  );
+}
+
+export const wrongTypes: readonly Row[] = wrongIn(fields);
