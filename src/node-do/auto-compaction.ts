@@ -76,8 +76,8 @@ export class AutoCompaction {
     sql.run('INSERT INTO compaction_note VALUES (?, ?)', now, this.machine.revision);
   }
 
-  /** At the leader, in a turn. `knowsUsers`: the rules in use do. */
-  proposeDue(knowsUsers: boolean): void {
+  /** At the leader, in a turn. `knowsUsers`: whether the rules in use do. */
+  proposeDue(knowsUsers: () => boolean): void {
     if (!this.platform.settings.autoCompaction || this.isProposed) return;
     const revision = this.due();
     if (revision <= Math.max(0, this.machine.compactRevision)) return;
@@ -87,7 +87,7 @@ export class AutoCompaction {
     const op = { case: 'compact' as const, value };
     const command = toBinary(CommandSchema, create(CommandSchema, { op }));
     this.isProposed = this.proposals.enqueue({
-      command: knowsUsers ? asCaller({ kind: 'operator' }, command) : command,
+      command: knowsUsers() ? asCaller({ kind: 'operator' }, command) : command,
       queuedAt: this.platform.now(),
       proposed: false,
       settle: () => {

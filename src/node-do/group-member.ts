@@ -502,7 +502,7 @@ export class GroupMember {
     if (leads) {
       this.proposals.appended(first.append);
       this.leases.proposeDue();
-      this.autoCompaction.proposeDue(this.rules >= authRulesVersion);
+      this.autoCompaction.proposeDue(() => this.rules >= authRulesVersion);
     } else this.proposals.failQueue();
     if (!this.mayRead) this.reads.failQueue();
     const flushed = [leads && this.flushProposals(now), this.flushReads(now)];
