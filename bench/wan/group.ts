@@ -9,7 +9,8 @@
 import { nobody } from '../../src/router/auth/credentials.ts';
 import type { RouterEnv } from '../../src/router/env.ts';
 import { startDeadline } from '../../src/router/http/deadline.ts';
-import { type Answer, askGroup } from '../../src/router/members/ask.ts';
+import type { Answer } from '../../src/router/members/answer.ts';
+import { askGroup } from '../../src/router/members/ask.ts';
 import type { AskKind, MemberOp } from '../../src/router/members/call.ts';
 import { Cluster, type Traffic } from '../../test/sim/cluster.ts';
 import { getOp, putOp } from '../../test/sim/support.ts';

@@ -15,7 +15,8 @@ import {
 import type { Credentials } from '../auth/credentials.ts';
 import { groupSize, type RouterEnv } from '../env.ts';
 import type { Deadline } from '../http/deadline.ts';
-import { askGroup, type Refused } from '../members/ask.ts';
+import type { Refused } from '../members/answer.ts';
+import { askGroup } from '../members/ask.ts';
 import { type Attempt, callMember, type MemberOp } from '../members/call.ts';
 import { SnapshotWriter } from './format.ts';
 

@@ -13,7 +13,8 @@ import {
   AuthUserChangePasswordResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { hashPassword, isPassword } from '../auth/passwords.ts';
-import { type Answer, askGroup } from '../members/ask.ts';
+import type { Answer } from '../members/answer.ts';
+import { askGroup } from '../members/ask.ts';
 import { planChange } from './auth-methods.ts';
 import { namedError } from './errors.ts';
 import type { Plan } from './methods.ts';

@@ -260,6 +260,16 @@ export const placeMutants: readonly Mutant[] = [
     },
   ]),
 
+  ...inFile('src/router/members/search.ts', [
+    {
+      name: 'router-forgets-members',
+      standsFor: 'a member that lags hides the living ones',
+      find: 'const before = confirmed ? [] : search.places;',
+      replace: 'const before: number[] = confirmed || HIT ? [] : [...search.places];',
+      hint: ['test/router/leader.test.ts'],
+    },
+  ]),
+
   ...inFile('src/router/members/ask.ts', [
     {
       name: 'router-sends-again',
@@ -267,13 +277,6 @@ export const placeMutants: readonly Mutant[] = [
       find: "if (search.ask.kind === 'write' && fault.maybeDelivered) {",
       replace: 'if (!HIT) {',
       hint: ['test/router/leader.test.ts', 'test/router/gateway.test.ts'],
-    },
-    {
-      name: 'router-forgets-members',
-      standsFor: 'a member that lags hides the living ones',
-      find: 'const before = confirmed ? [] : search.places;',
-      replace: 'const before: number[] = confirmed || HIT ? [] : [...search.places];',
-      hint: ['test/router/leader.test.ts'],
     },
     {
       name: 'router-retries-unknown',
