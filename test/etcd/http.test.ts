@@ -1,6 +1,7 @@
 /** What a real etcd of this machine says at the edges of HTTP: checks the table that ours is held to. */
 import { describe, expect, it } from 'vitest';
 import { differenceOf } from '../conformance/http/ask.ts';
+import { socketCalls, socketDifference, socketLease } from '../conformance/http/sockets.ts';
 import { edges } from '../conformance/http/table.ts';
 import { etcdVersion, withEtcd } from '../support/etcd.ts';
 
@@ -18,5 +19,14 @@ describe.skipIf(!version?.startsWith('3.4.'))(`etcd ${version}`, () => {
       return all;
     });
     expect(found).toEqual([]);
+  });
+
+  it('answers calls over WebSockets as the table has it', async () => {
+    const found = await withEtcd(async (url) => {
+      const body = JSON.stringify(socketLease);
+      await fetch(`${url}/v3/lease/grant`, { method: 'POST', body });
+      return Promise.all(socketCalls.map((call) => socketDifference(url, call)));
+    });
+    expect(found.filter(Boolean)).toEqual([]);
   });
 });

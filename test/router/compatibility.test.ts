@@ -31,11 +31,12 @@ interface Row {
 const rows = new Map<string, Row>();
 /** Of the messages that others are made of: their fields, by name. */
 const parts = new Map<string, readonly string[]>();
+const values = new Map<string, readonly string[]>();
 
 let section = '';
 for (const line of page.split('\n')) {
   section = /^##+ (.+)$/.exec(line)?.[1] ?? section;
-  if (!line.startsWith('| ') || line.startsWith('| RPC ') || line.startsWith('| message '))
+  if (!line.startsWith('| ') || line.startsWith('| RPC ') || /^\| (message|enum) /.test(line))
     continue;
   const cells = line.split('|').map((cell) => cell.trim());
   const [, name = '', paths = '', verdict = '', asked = '', answered = '', note = ''] = cells;
@@ -48,6 +49,7 @@ for (const line of page.split('\n')) {
       note,
     });
   else if (section === 'Messages') parts.set(name, codeIn(paths));
+  else if (section === 'Values') values.set(name, codeIn(paths));
 }
 
 const names = new Set([...rpcs.values()].map(({ service: of, method }) => `${of}/${method}`));
@@ -107,6 +109,17 @@ test('each message that others are made of has a row with its fields', () => {
     if (pathsOf(name).some(isOffered))
       for (const kind of ['Request', 'Response'] as const) visit(messageOf(name, kind));
   expect(Object.fromEntries(parts)).toEqual(Object.fromEntries(found));
+});
+
+test('each enum has a row with its values', () => {
+  const found = new Map<string, readonly string[]>();
+  for (const type of registry)
+    if (type.kind === 'enum')
+      found.set(
+        type.typeName.replace(/^\w+\./, ''),
+        type.values.map(({ name }) => name),
+      );
+  expect(Object.fromEntries(values)).toEqual(Object.fromEntries(found));
 });
 
 function isNamedAbove({ typeName }: DescMessage): boolean {

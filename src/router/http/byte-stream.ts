@@ -3,6 +3,7 @@
  * when the one before is taken, so whatever makes them holds one.
  */
 import { within } from './deadline.ts';
+import { noteEnd } from './stream-ends.ts';
 
 /** A client that takes nothing for so long has gone, or might as well have. */
 export const takenWithinMs = 60_000;
@@ -31,6 +32,9 @@ export function streamBytes(
       writer.abort(error).catch(() => {});
     }
   };
-  writer.closed.catch(() => {});
-  return { response: new Response(readable, { headers }), done: run() };
+  const ended = writer.closed.then(
+    () => 'closed' as const,
+    () => 'gone' as const,
+  );
+  return { response: noteEnd(new Response(readable, { headers }), ended), done: run() };
 }
