@@ -115,7 +115,7 @@ export class GroupMember {
     this.storage = new MemberStorage(platform, counters, code, this.boot, tuning.storage);
     this.machine = this.storage.machine;
     this.backups = this.storage.newBackups();
-    this.roster = new Roster(this.machine);
+    this.roster = new Roster(this.machine, birth.groupId);
     const bootState = this.storage.bootState();
     this.electionTerm = bootState.hardState.term;
     const { log } = this.storage;

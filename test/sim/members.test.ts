@@ -234,6 +234,24 @@ describe('a member that has not started', () => {
   });
 });
 
+describe('a group that is begun anew by a survivor', () => {
+  it('forgets what was known of the members that it was left by, and their URLs are free', async () => {
+    const cluster = await born({ size: 1 });
+    for (const place of [2, 3])
+      expect(errorIn(await add(cluster, [urlOf(place), `http://10.0.0.${place}:1`]))).toBe('ok');
+    await cluster.world.pass(1_000);
+    cluster.wipe(1);
+    cluster.wipe(3);
+    const { groupId } = cluster.status(2);
+    await cluster.world.settle(cluster.life(2).member.recover(groupId ?? ''));
+    expect(await told(cluster)).toEqual(['place-2']);
+    for (const place of [1, 3])
+      expect(errorIn(await add(cluster, [urlOf(place), `http://10.0.0.${place}:1`]))).toBe('ok');
+    expect(await told(cluster)).toEqual(['place-1', 'place-2', 'place-3']);
+    await agreed(cluster, [1, 2, 3]);
+  });
+});
+
 describe('what etcd refuses', () => {
   it('is refused: URLs that are none, or name no place that can be', async () => {
     const cluster = await born({ size: 1 });

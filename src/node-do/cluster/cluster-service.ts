@@ -146,6 +146,10 @@ export class ClusterService {
     const refused = asked.permitted();
     if (refused) return refused;
     if (group.rules < clusterRulesVersion) return 'NotCapable';
+    for (const id of group.roster.ofOtherGroups) {
+      const outcome = await this.forget(id, asked);
+      if (outcome !== 'done') return outcome;
+    }
     switch (request.case) {
       case 'add':
         return this.add(request.value.peerURLs, request.value.isLearner, asked);
@@ -178,9 +182,8 @@ export class ClusterService {
     if (!member) return 'MemberUnreachable';
     const outcome = await this.join(member, asked);
     if (outcome !== 'done') return outcome;
-    const incarnation = incarnationOf(member);
-    const id = numericId(incarnation);
-    return later(stepOf(await this.put(id, { ...record, incarnation }, asked), id));
+    const id = numericId(incarnationOf(member));
+    return later(stepOf(await this.put(id, { ...record, ...this.linkTo(member) }, asked), id));
   }
 
   private async update(id: bigint, given: readonly string[], asked: Asked): Promise<Step> {
@@ -195,15 +198,15 @@ export class ClusterService {
     if (member !== null) {
       // It lives where it lives, whatever it is called.
       if (urls.place !== null && urls.place !== one.place) return 'MemberBadURLs';
-      const incarnation = incarnationOf(member);
-      return stepOf(await this.put(id, { peerUrls, isLearner, incarnation }, asked), id);
+      const record = { peerUrls, isLearner, ...this.linkTo(member) };
+      return stepOf(await this.put(id, record, asked), id);
     }
     if (urls.place === null) return stepOf(await this.put(id, { peerUrls, isLearner }, asked), id);
     const fresh = await this.reach(urls.place, urls);
     if (!fresh) return 'MemberUnreachable';
     // First what keeps its id: if it gets no further, it still lives nowhere, and can be tried again.
-    const incarnation = incarnationOf(fresh);
-    const linked = await this.put(id, { peerUrls, isLearner, incarnation }, asked);
+    const record = { peerUrls, isLearner, ...this.linkTo(fresh) };
+    const linked = await this.put(id, record, asked);
     if (linked !== 'done') return linked;
     return later(stepOf(await this.join(fresh, asked), id));
   }
@@ -307,6 +310,10 @@ export class ClusterService {
       case 'unknown':
         return 'unknown';
     }
+  }
+
+  private linkTo(member: MemberId) {
+    return { incarnation: incarnationOf(member), groupId: this.group.birth.groupId };
   }
 
   private listed(): Listed[] {

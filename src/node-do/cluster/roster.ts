@@ -23,11 +23,14 @@ export interface Listed {
 
 export class Roster {
   private readonly machine: Pick<StateMachine, 'members' | 'recordChanges'>;
+  private readonly groupId: string;
   private records: ReadonlyMap<bigint, MemberRecord> = new Map();
+  private others: readonly bigint[] = [];
   private readAt = -1;
 
-  constructor(machine: Pick<StateMachine, 'members' | 'recordChanges'>) {
+  constructor(machine: Pick<StateMachine, 'members' | 'recordChanges'>, groupId: string) {
     this.machine = machine;
+    this.groupId = groupId;
   }
 
   /**
@@ -58,6 +61,11 @@ export class Roster {
     });
   }
 
+  /** Records of members of a group that was given up for this one. */
+  get ofOtherGroups(): readonly bigint[] {
+    return this.all && this.others;
+  }
+
   record(id: bigint): MemberRecord | null {
     return this.all.get(id) ?? null;
   }
@@ -85,7 +93,11 @@ export class Roster {
   private get all(): ReadonlyMap<bigint, MemberRecord> {
     const { recordChanges } = this.machine;
     if (this.readAt !== recordChanges) {
-      this.records = this.machine.members;
+      const all = [...this.machine.members];
+      const isOurs = ({ incarnation, groupId }: MemberRecord) =>
+        incarnation === '' || groupId === this.groupId;
+      this.records = new Map(all.filter(([, record]) => isOurs(record)));
+      this.others = all.filter(([, record]) => !isOurs(record)).map(([id]) => id);
       this.readAt = recordChanges;
     }
     return this.records;
