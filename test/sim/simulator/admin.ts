@@ -5,10 +5,13 @@ import { allMembers, type Configuration } from '../../../src/raft/configuration.
 import type { MemberId } from '../../../src/raft/types.ts';
 import type { MemberOp } from '../../../src/router/members/call.ts';
 import { Client, type Outcome } from './clients.ts';
+import { add, callOf, idIn, remove } from './member-calls.ts';
 import { type Admin as AdminDecision, type ChangeKind, placesMax } from './plan.ts';
 import type { Simulation } from './simulation.ts';
 
 const changeTimeoutMs = 5_000;
+/** Of the decisions; beside what they decide. */
+const foreignShare = 3;
 const adminNumber = 90;
 /** Whoever asked has heard nothing: it is on its way, or waits somewhere, for no longer than this. */
 const doubtMs = 60_000;
@@ -26,6 +29,10 @@ export class Admin {
   private underWay = 0;
   /** Asked for, and neither done nor refused. */
   private readonly inDoubt = new Set<Wanted & { untilMs: number }>();
+  /** Added as a voter by etcd's call, which is one as soon as it holds the log. */
+  private joining: { readonly place: number; untilMs: number } | null = null;
+  private foreign: bigint | null = null;
+  private foreigners = 0;
 
   constructor(simulation: Simulation) {
     this.simulation = simulation;
@@ -41,9 +48,48 @@ export class Admin {
       void this.do('transfer', { case: 'transferLeader', value: decision.place });
       return;
     }
-    const wanted = this.wanted(decision.kind, decision.dice);
-    if (wanted && this.isSafe(wanted)) void this.change(decision.kind, wanted);
-    else this.simulation.count(`skipped: change ${decision.kind}`);
+    const { kind, dice } = decision;
+    if (dice % foreignShare === 0) void this.registerOrForget();
+    const wanted = this.wanted(kind, dice);
+    if (!wanted || !this.isSafe(wanted)) this.simulation.count(`skipped: change ${kind}`);
+    else if (dice % 2 === 0 || !this.callFor(kind, wanted)) void this.change(kind, wanted);
+  }
+
+  /** As one of etcd's calls. False: it is none. */
+  private callFor(kind: ChangeKind, wanted: Wanted): boolean {
+    const configuration = this.simulation.oracle.newestCommitted?.configuration;
+    const op = configuration && callOf(kind, wanted, configuration);
+    const place = wanted.voters.find(
+      (one) => !configuration?.voters.some((id) => placeOf(id) === one),
+    );
+    // One at a time: what two of them may make of the group is more than `pending` says.
+    if (!op || (kind === 'grow' && this.joining !== null)) return false;
+    if (kind === 'grow' && place !== undefined)
+      this.joining = { place, untilMs: Number.POSITIVE_INFINITY };
+    void this.call(kind, wanted, op);
+    return true;
+  }
+
+  private async call(kind: ChangeKind, { voters, learners }: Wanted, op: MemberOp): Promise<void> {
+    const doubt = { voters, learners, untilMs: Number.POSITIVE_INFINITY };
+    this.inDoubt.add(doubt);
+    const { joining } = this;
+    const outcome = await this.do(`etcd ${kind}`, op);
+    if (outcome === 'unknown') doubt.untilMs = this.simulation.nowMs + doubtMs;
+    else this.inDoubt.delete(doubt);
+    // It may get its vote at any later time, as long as it is a learner.
+    if (kind === 'grow' && joining) joining.untilMs = this.simulation.nowMs + doubtMs;
+  }
+
+  /** A member that lives nowhere: it is a record, and stands in nobody's way. */
+  private async registerOrForget(): Promise<void> {
+    const { foreign } = this;
+    this.foreign = null;
+    this.foreigners += 1;
+    const op =
+      foreign === null ? add(`http://10.0.0.${this.foreigners}:1`, false) : remove(foreign);
+    const outcome = await this.do(foreign === null ? 'etcd register' : 'etcd forget', op);
+    if (foreign === null && typeof outcome !== 'string') this.foreign = idIn(outcome);
   }
 
   /** Whoever recovers a group knows where it lives; its former members do not. */
@@ -69,13 +115,26 @@ export class Admin {
   /** What the group may still become by changes of which nobody knows what came of them. */
   pending(): Configuration[] {
     const { nowMs } = this.simulation;
-    return [...this.inDoubt]
+    const joined = this.joinedSoon();
+    const doubted = [...this.inDoubt]
       .filter(({ untilMs }) => nowMs < untilMs)
       .map(({ voters }) => ({
         voters: voters.map((place) => this.memberAt(place)),
         outgoing: [],
         learners: [],
       }));
+    return joined === null ? doubted : [...doubted, joined];
+  }
+
+  private joinedSoon(): Configuration | null {
+    const { joining, simulation } = this;
+    const present = simulation.oracle.newestCommitted?.configuration;
+    if (joining === null || !present) return null;
+    const newcomer = this.memberAt(joining.place);
+    const isLearner = present.learners.includes(newcomer);
+    const isOver = present.voters.includes(newcomer) || simulation.nowMs > joining.untilMs;
+    if (isOver && !isLearner) this.joining = null;
+    return { voters: [...present.voters, newcomer], outgoing: [], learners: [] };
   }
 
   /** The member that lives there, or a newcomer of whom nothing is known yet. */

@@ -17,6 +17,7 @@ const expected = [
   'lease: key attached',
   'lease: look at nothing',
   'lock: held',
+  ...['add', 'grow', 'promote', 'remove', 'register', 'forget'].map((call) => `etcd ${call}: done`),
   'lock: stalled',
   'lock: write refused',
   'members removed',
