@@ -16,8 +16,6 @@ export const memberPaths = {
   watch: 'http://member/watch',
   /** Router to member: empty -> MemberStatus as JSON. */
   status: 'http://member/status',
-  /** Router to member: empty -> the hash of its logical state, 16 hex digits; it reads all there is. */
-  hash: 'http://member/hash',
   /** Router to member, by hand: RecoverRequest as JSON -> the id of the new group. */
   recover: 'http://member/recover',
   /** Router to place 1: RestoreRequest -> RestoreReply (backup.proto). */

@@ -56,7 +56,6 @@ import { memberMetrics, memberStatus } from './status.ts';
 import { closeCode, type WatchSocket } from './watch-hub.ts';
 
 const birthTimeoutMs = 2_000;
-const hashWithinMs = 10_000;
 /** As long as a suspicion lives: whoever can lead has tried several times, however far it is. */
 const recoverPatienceMs = 12_000;
 
@@ -234,18 +233,6 @@ export class Member {
     const metrics =
       withMetrics && this.group ? { metrics: memberMetrics(this.platform, this.group) } : {};
     return { ...memberStatus(this.platform, this.counters, this.identity, this.group), ...metrics };
-  }
-
-  /** null: no member of a group, or too much to do. Comparable where all hold the same revision. */
-  async logicalHash(): Promise<string | null> {
-    const { group, platform } = this;
-    if (!group) return null;
-    const until = platform.now() + hashWithinMs;
-    const hashed = await group.hashing.run(
-      () => group.machine.logicalHash(),
-      () => platform.now() < until,
-    );
-    return hashed.type === 'done' ? hashed.value : null;
   }
 
   private ensureIdentity(): Identity {

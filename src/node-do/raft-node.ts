@@ -79,10 +79,6 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
         return this.watch(request);
       case memberPaths.status:
         return Response.json(this.member.status(request.headers.has(withMetrics)));
-      case memberPaths.hash: {
-        const hash = await this.member.logicalHash();
-        return new Response(hash, { status: hash === null ? 503 : 200 });
-      }
     }
     if (this.env.CHAOS === 'true' && request.url === `${memberPaths.chaos}?do=abort`)
       this.ctx.abort('aborted by request');

@@ -168,24 +168,29 @@ class Members {
     await this.load.paused(async () => {
       const until = performance.now() + agreeWithinMs;
       for (;;) {
-        const { status, text } = await this.gateway.send('GET', '/v1/status?hash=true');
-        const { members } = JSON.parse(text) as {
-          members: { place: number; born?: boolean; logicalHash: string | null }[];
-        };
-        const hashes = members.map(({ place, logicalHash }) => [place, logicalHash]);
-        const isSame =
-          status === 200 &&
-          isDeep(
-            members.map(({ place }) => place),
-            [...places].sort((a, b) => a - b),
-          ) &&
-          new Set(members.map(({ logicalHash }) => logicalHash)).size === 1 &&
-          members.every(({ born, logicalHash }) => born && logicalHash !== null);
-        if (isSame) return;
-        if (performance.now() > until) throw new Error(`members differ: ${JSON.stringify(hashes)}`);
+        const present = (await this.list()).map(({ name = '' }) => name).sort();
+        const held = await Promise.all(places.map((place) => this.heldAt(place)));
+        const isSame = !held.includes(null) && new Set(held).size === 1;
+        if (isSame && isDeep(present, places.map((place) => `place-${place}`).sort())) return;
+        if (performance.now() > until)
+          throw new Error(`members differ: ${present} ${JSON.stringify(held)}`);
         await sleep(50);
       }
     });
+  }
+
+  /** What a member holds, its keys and all the rest, as etcd's two hashes; null: it gives none. */
+  private async heldAt(place: number): Promise<string | null> {
+    const hashes = ['hashkv', 'hash'].map(async (call) => {
+      const via = { 'kv-via': `place=${place}` };
+      const path = `/v3/maintenance/${call}`;
+      const answer = await this.gateway.send('POST', path, '{}', via).catch(() => null);
+      if (answer?.status !== 200) return null;
+      const { header, ...hash } = JSON.parse(answer.text) as { header: { revision: string } };
+      return JSON.stringify({ ...hash, revision: header.revision });
+    });
+    const [keys = null, all = null] = await Promise.all(hashes);
+    return keys && all && keys + all;
   }
 }
 

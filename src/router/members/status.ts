@@ -25,7 +25,6 @@ export interface GroupStatus {
 type Answer = MemberStatus | Unreachable;
 
 const answerWithinMs = 2_000;
-const hashWithinMs = 10_000;
 /** How far the trail of places that the group has left is followed. */
 const roundsMax = 24;
 
@@ -96,22 +95,6 @@ export async function memberStatus(
     });
   } catch (error) {
     return { place, error: platformFault(error).reason };
-  }
-}
-
-/** The hash of a member's logical state; null: it gave none. */
-export async function hashAt(
-  env: RouterEnv,
-  tenant: string,
-  place: number,
-): Promise<string | null> {
-  try {
-    return await within(hashWithinMs, async () => {
-      const reply = await memberStub(env, tenant, place).fetch(memberPaths.hash);
-      return reply.status === 200 ? await reply.text() : null;
-    });
-  } catch {
-    return null;
   }
 }
 

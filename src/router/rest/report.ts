@@ -8,9 +8,8 @@
 import { create } from '@bufbuild/protobuf';
 import { AuthCallerSchema, AuthWhoIsSchema } from '../../api/gen/member_pb.js';
 import type { MemberStatus } from '../../api/member.ts';
-import { type GroupStatus, groupStatus, hashAt, type Unreachable } from '../members/status.ts';
+import { type GroupStatus, groupStatus, type Unreachable } from '../members/status.ts';
 import { ask, type Call, json } from './call.ts';
-import type { Params } from './params.ts';
 import { problem } from './problems.ts';
 
 const headers = { 'cache-control': 'no-store, no-transform' };
@@ -23,17 +22,11 @@ interface Report extends GroupStatus {
   readonly born: boolean;
 }
 
-export const statusParams = ['hash'] as const;
-
-/** `hash`: with what each member holds as one number. Equal where they are equally far. */
-export async function status(call: Call, params: Params): Promise<Response> {
+export async function status(call: Call): Promise<Response> {
   const report = await reportOf(call);
   if (report instanceof Response) return report;
   const { tenant, leader, members } = report;
-  if (!params.flag('hash')) return json({ tenant, leader, members }, headers);
-  const hashes = await Promise.all(members.map(({ place }) => hashAt(call.env, tenant, place)));
-  const hashed = members.map((member, at) => ({ ...member, logicalHash: hashes[at] ?? null }));
-  return json({ tenant, leader, members: hashed }, headers);
+  return json({ tenant, leader, members }, headers);
 }
 
 /** Who belongs to the group, as its leader has it; places, as PUT takes them. */

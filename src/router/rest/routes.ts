@@ -16,7 +16,7 @@ import { memberParams, memberTimeoutMs, moveLeader, putMembers, recoverGroup } f
 import { Params } from './params.ts';
 import { methodNotAllowed, problem, Refusal } from './problems.ts';
 import { readKey, readKeyParams } from './read-key.ts';
-import { members, status, statusParams, usage } from './report.ts';
+import { members, status, usage } from './report.ts';
 import { restoreParams, restoreTenant, takeSnapshot } from './snapshot.ts';
 import { issueTicket } from './tickets.ts';
 import { runTxn, txnParams } from './txn.ts';
@@ -24,7 +24,6 @@ import { txnSchema } from './txn-schema.ts';
 import { serveWatch } from './watch.ts';
 import { deleteKey, putKey, writeParamsOf } from './write-key.ts';
 
-const readMethods = 'GET, HEAD, OPTIONS';
 const keyMethods = 'GET, HEAD, PUT, DELETE, OPTIONS';
 
 /** `path` is the raw path from /v1 on. */
@@ -44,7 +43,7 @@ export async function serveRest(
       case '/v1/kv':
         return serveKey(request, env, tenant, null);
       case '/v1/status':
-        return serveReport(request, env, tenant, status, readMethods, statusParams);
+        return serveReport(request, env, tenant, status);
       case '/v1/usage':
         return serveReport(request, env, tenant, usage);
       case '/v1/members':
@@ -203,13 +202,12 @@ async function serveReport(
   request: Request,
   env: RouterEnv,
   tenant: string,
-  serve: (call: Call, params: Params) => Promise<Response>,
-  allow = readMethods,
-  known: readonly string[] = [],
+  serve: (call: Call) => Promise<Response>,
+  allow = 'GET, HEAD, OPTIONS',
 ): Promise<Response> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return methodNotAllowed(request, allow);
   }
-  const params = new Params(request, known);
-  return serve(startCall(request, env, tenant, null), params);
+  new Params(request, []);
+  return serve(startCall(request, env, tenant, null));
 }
