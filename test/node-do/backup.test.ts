@@ -204,6 +204,26 @@ describe('a snapshot of a tenant', () => {
 });
 
 describe('restoring', () => {
+  it('gives the tenant members of its own, and no name of the old ones', async () => {
+    const call = async (tenant: string, path: string, body: object) => {
+      const init = { method: 'POST', body: JSON.stringify(body) };
+      const response = await SELF.fetch(url(tenant, `v3/cluster/member/${path}`), init);
+      return (await response.json()) as { members: { ID: string; peerURLs: string[] }[] };
+    };
+    await put('named', 'a', '1');
+    const learner = { peerURLs: ['http://elsewhere.example:2380'], isLearner: true };
+    const before = (await call('named', 'add', learner)).members;
+    expect(before).toHaveLength(4);
+    expect((await restore('named-copy', await bytesOf(await snapshotOf('named')))).status).toBe(
+      201,
+    );
+    const after = (await call('named-copy', 'list', {})).members;
+    expect(after.map(({ peerURLs }) => peerURLs[0]).sort()).toEqual(
+      [1, 2, 3].map((place) => `http://place-${place}:2380`),
+    );
+    for (const { ID } of before) expect(after.map((member) => member.ID)).not.toContain(ID);
+  });
+
   it('is refused where a tenant lives, which stays as it is', async () => {
     const file = await saved('alive', 2);
     expect(await restore('alive', file)).toMatchObject({ status: 409, code: 'tenant-exists' });
