@@ -23,6 +23,8 @@ import type { ReadOutcome } from './reads.ts';
 /** Of the least room that is left after a command: rows of the log and of both tables, and their pages. */
 const bytesPerByte = 4;
 const bytesPerCommand = 1_024;
+/** So it is measured anew now and then, since not all that takes room is asked for here: a delete leaves tombstones. */
+const roomBytesMax = 64 * 1024 * 1024;
 
 /** 'notLeader', or why no quorum confirms the refusal. */
 export type Refusal = EtcdErrorName | Exclude<ReadOutcome, 'ready'>;
@@ -76,8 +78,9 @@ export class WriteGate {
   private hasRoomFor(bytes: number): boolean {
     this.roomBytes -= bytes;
     if (this.roomBytes >= 0) return true;
-    this.roomBytes = this.platform.settings.quotaBytes - this.group.stateBytes - bytes;
-    return this.roomBytes >= 0;
+    const roomBytes = this.platform.settings.quotaBytes - this.group.stateBytes - bytes;
+    this.roomBytes = Math.min(roomBytes, roomBytesMax);
+    return roomBytes >= 0;
   }
 
   /** One proposal for all that wait. Null: the alarm is raised. */

@@ -9,6 +9,7 @@ import { edgeMutants } from './catalogue/edges.ts';
 import { electionMutants } from './catalogue/elections.ts';
 import { leaseMutants } from './catalogue/leases.ts';
 import { lockMutants } from './catalogue/locks.ts';
+import { maintenanceMutants } from './catalogue/maintenance.ts';
 import { memberMutants } from './catalogue/members.ts';
 import { placeMutants } from './catalogue/places.ts';
 import { replicationMutants } from './catalogue/replication.ts';
@@ -30,6 +31,7 @@ export const mutants: readonly Mutant[] = [
   ...leaseMutants,
   ...authMutants,
   ...lockMutants,
+  ...maintenanceMutants,
   ...edgeMutants,
   ...backupMutants,
 ];

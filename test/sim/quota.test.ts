@@ -134,6 +134,22 @@ async function statusAs(cluster: Cluster) {
   return fromBinary(StatusResponseSchema, responseOf(reply));
 }
 
+it('nobody is refused by a leader that has been replaced, and has not heard that the alarm is over', async () => {
+  const cluster = await born();
+  expect(await answer(cluster, command(raise(AlarmType.NOSPACE, 5n)))).toBe('response');
+  await cluster.world.pass(1_000);
+  cluster.drop = ({ from, to }) => from === 1 || (to === 1 && from > 0);
+  const cleared = command(clear(AlarmType.NOSPACE, 5n));
+  let said = '';
+  for (let n = 0; n < 10 && said !== 'response'; n += 1) {
+    said = await answer(cluster, cleared, { suspectTerm: 0n }, 2);
+    if (said !== 'response') await cluster.world.pass(200);
+  }
+  expect(said).toBe('response');
+  expect(cluster.status(1).role).toBe('leader');
+  expect(await answer(cluster, putOp('a', '2'))).not.toBe('NoSpace');
+});
+
 it('an alarm that a client has raised refuses before the log, and ends with it', async () => {
   const cluster = await born();
   expect(await answer(cluster, command(raise(AlarmType.CORRUPT, 5n)))).toBe('response');
