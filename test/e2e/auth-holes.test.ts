@@ -3,7 +3,7 @@
  * an attacker would, and named after its version or its number.
  */
 import { expect, it } from 'vitest';
-import { rpcs } from '../../src/router/etcd/rpcs.ts';
+import { rpcs } from '../../src/api/rpcs.ts';
 import { type Server, withServer } from '../support/server.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -9,8 +9,8 @@ import { file_mvcc } from '../../src/api/gen/mvcc_pb.js';
 import { file_rpc } from '../../src/api/gen/rpc_pb.js';
 import { file_v3election } from '../../src/api/gen/v3election_pb.js';
 import { file_v3lock } from '../../src/api/gen/v3lock_pb.js';
+import { rpcs } from '../../src/api/rpcs.ts';
 import { gatewayPaths, isOffered } from '../../src/router/etcd/gateway.ts';
-import { rpcs } from '../../src/router/etcd/rpcs.ts';
 
 const page = readFileSync('docs/compatibility.md', 'utf8');
 const registry = createRegistry(

@@ -3,8 +3,8 @@
  * bounded: a few hundred for each tenant, and of tenants as many as were asked for last.
  */
 import { GrpcCode, nameOfCode } from '../../api/errors.ts';
+import { type Rpc, rpcs } from '../../api/rpcs.ts';
 import { codeOf } from '../etcd/errors.ts';
-import { type Rpc, rpcs } from '../etcd/rpcs.ts';
 import { endOf } from '../http/stream-ends.ts';
 
 /** As gRPC's own library for Go has them; seconds. */
