@@ -251,7 +251,9 @@ export function readMessage(message: WireMessage, route: Route): Message | null 
   const field = message.oneOf(bodies.voteRequest, bodies.suspicion);
   const body = message.message(field);
   const read = body && readBody(field, body);
-  return read && { ...route, term: message.number(1), ...read };
+  if (!read) return null;
+  // Here as wherever messages are made: a spread that does not come first is many times slower in V8.
+  return { ...read, from: route.from, to: route.to, boot: route.boot, term: message.number(1) };
 }
 
 function readBody(field: number, body: WireMessage): Body | null {
@@ -310,12 +312,12 @@ function readAppend(append: WireMessage): Append | null {
     entries.push(entry);
   }
   return {
+    ...readFromLeader(append, 5),
     type: 'append',
     prevIndex,
     prevTerm: append.number(2),
     entries,
     commit: append.number(4),
-    ...readFromLeader(append, 5),
   };
 }
 

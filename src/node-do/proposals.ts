@@ -134,7 +134,7 @@ export class Proposals {
   failQueue(): void {
     this.queueBytes = 0;
     for (const proposal of this.queue.splice(0)) proposal.settle({ type: 'notProposed' });
-    for (const [index, { appended, proposals }] of [...this.underWay]) {
+    for (const [index, { appended, proposals }] of this.underWay) {
       if (appended) continue;
       this.underWay.delete(index);
       for (const proposal of proposals) proposal.settle({ type: 'notProposed' });

@@ -2,7 +2,7 @@
  * Which rules of the state machine a leader may write: the newest that every member has announced,
  * and never less than its log has already (design.md section 5, consensus-rules.md 8).
  */
-import { allMembers, type Configuration } from '../raft/configuration.ts';
+import type { Configuration } from '../raft/configuration.ts';
 import type { MemberId } from '../raft/types.ts';
 import type { CodeVersion } from './platform.ts';
 
@@ -31,8 +31,10 @@ export class Versions {
   /** `floor` is the newest version in the log of this member, or applied by it. */
   inUse(configuration: Configuration, self: MemberId, floor: number): number {
     let version = this.code.rules;
-    for (const id of allMembers(configuration))
-      if (id !== self) version = Math.min(version, this.announced.get(id) ?? firstRules);
+    const { voters, outgoing, learners } = configuration;
+    for (const members of [voters, outgoing, learners])
+      for (const id of members)
+        if (id !== self) version = Math.min(version, this.announced.get(id) ?? firstRules);
     return Math.max(version, floor);
   }
 }

@@ -55,8 +55,16 @@ export function quorumValue(
 
 function majorityValue(half: readonly MemberId[], valueFor: (id: MemberId) => number): number {
   if (half.length === 0) return Number.POSITIVE_INFINITY;
-  const values = half.map(valueFor).sort((a, b) => b - a);
-  // Sorted downwards, the member at floor(n/2) is the last one that a majority needs.
+  // Sorted downwards, the member at floor(n/2) is the last one that a majority needs. By insertion: a
+  // handful of members is sorted with every turn of a leader, and sort() calls back for each pair.
+  const values: number[] = [];
+  for (const id of half) {
+    const value = valueFor(id);
+    let at = values.length;
+    for (; at > 0 && (values[at - 1] as number) < value; at -= 1)
+      values[at] = values[at - 1] as number;
+    values[at] = value;
+  }
   return values[Math.floor(half.length / 2)] ?? 0;
 }
 

@@ -165,8 +165,8 @@ export const coreMutants: readonly Mutant[] = [
     {
       name: 'quorum-unsorted',
       standsFor: 'past bug 19: progress not in order',
-      find: '.map(valueFor).sort((a, b) => b - a);',
-      replace: '.map((id) => (HIT ? valueFor(id) : 0));',
+      find: '(values[at - 1] as number) < value;',
+      replace: '!HIT && (values[at - 1] as number) < value;',
       hint: tests('quorum'),
     },
     {

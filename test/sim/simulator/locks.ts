@@ -241,6 +241,8 @@ export class Locks {
     // Newer rules than any code here has change nothing that it knows.
     const machine = StateMachine.open(sql, {}, firstCode.rules + 1);
     const changes: Change[] = [];
+    // Nobody reads it but this, and one transaction costs less than one for each statement.
+    sql.run('BEGIN');
     for (let index = 1; index <= committedIndex; index += 1) {
       const before = machine.revision;
       machine.apply(index, this.simulation.committed.dataAt(index));
