@@ -2,8 +2,10 @@
 
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
+import { ChangeMembershipSchema, ClusterSchema } from '../../src/api/gen/member_pb.js';
 import { StateMachine } from '../../src/kv/state-machine.ts';
+import { ClusterService } from '../../src/node-do/cluster/cluster-service.ts';
+import { Roster } from '../../src/node-do/cluster/roster.ts';
 import { thisCode } from '../../src/node-do/platform.ts';
 import { addUser, enable, giveRole } from '../kv/auth/support.ts';
 import type { Cluster } from './cluster.ts';
@@ -21,7 +23,7 @@ import {
   update,
   urlOf,
 } from './members.ts';
-import { born, get, hashAt, put, responseOf } from './support.ts';
+import { born, get, hashAt, persist, put, putOp, responseOf } from './support.ts';
 
 const foreign = 'http://10.0.0.1:2380';
 
@@ -156,7 +158,7 @@ describe('a place that is added as a voter', () => {
     expect(errorIn(await add(cluster, urlOf(5), false))).toBe('MemberUnreachable');
     cluster.drop = ({ to, path }) => path === 'peer' && to === 5;
     expect(errorIn(await add(cluster, urlOf(5), false, { timeoutMs: 1_000 }))).toBe('ok');
-    await cluster.world.pass(660_000);
+    await cluster.world.pass(60_000);
     expect(cluster.status(1).atRest).toBe(true);
   });
 
@@ -335,6 +337,31 @@ describe('a change of members', () => {
     expect(errorIn(reply)).toBe('unknown');
   });
 
+  it('that has begun is not said to have failed, whatever comes of the rest', async () => {
+    // It leads until the place has joined, and no more when the record is to be written.
+    const configuration = { voters: ['1.a'], outgoing: [], learners: [] };
+    const group = {
+      ...{ rules: 4, birth: { groupId: 'g' }, core: { role: 'leader', configuration } },
+      machine: { permit: () => null },
+      roster: new Roster({ members: new Map(), recordChanges: 0 }, 'g'),
+      readPoint: async () => 'ready',
+    };
+    const places = { resolveOne: async () => '4.b', makeKnown: async () => true };
+    const membership = { places, persist: async () => 'done' };
+    const service = new ClusterService(
+      { now: () => 0, randomId: () => 'c' } as never,
+      group as never,
+      null as never,
+      membership as never,
+      async () => ({ type: 'notProposed' }),
+    );
+    const asked = (peerURLs: string[]) =>
+      create(ClusterSchema, { request: { case: 'add', value: { peerURLs } } });
+    expect(await service.serve(asked([urlOf(4)]), null, 1_000)).toBe('unknown');
+    // Nothing is changed before the record of one that lives nowhere: it may be sent to the next leader.
+    expect(await service.serve(asked([foreign]), null, 1_000)).toBe('notLeader');
+  });
+
   it('waits for its turn, and sees what the one before it has done', async () => {
     const cluster = await born();
     const asked = [4, 5].map((place) => add(cluster, urlOf(place), true));
@@ -354,6 +381,22 @@ describe('a change of members', () => {
   });
 });
 
+describe('a leader that others have replaced', () => {
+  it('does not say of a member that they have added that there is none', async () => {
+    const cluster = await born();
+    isolate(cluster, 1);
+    await persist(cluster, putOp('a', '2'), [2, 3]);
+    const leader = [2, 3].find((place) => cluster.status(place).role === 'leader') ?? 0;
+    const added = { case: 'add' as const, value: { peerURLs: [foreign] } as never };
+    const reply = await cluster.world.settle(cluster.ask(leader, opOf(added)));
+    const { ID } = addedIn(reply);
+    expect(cluster.status(1).role).toBe('leader');
+    const removed = { case: 'remove' as const, value: { ID } as never };
+    const asked = cluster.ask(1, opOf(removed), { timeoutMs: 1_000 });
+    expect(errorIn(await cluster.world.settle(asked))).not.toBe('MemberNotFound');
+  });
+});
+
 describe('who asks', () => {
   it('has to be root for a change, and anybody known for the list, once auth is enabled', async () => {
     const cluster = await born();
@@ -361,6 +404,10 @@ describe('who asks', () => {
     for (const one of [addUser('root'), giveRole('root', 'root'), addUser('bob'), enable])
       responseOf(await cluster.world.settle(cluster.ask(1, command(one))));
     expect(errorIn(await add(cluster, foreign))).toBe('UserEmpty');
+    // Nothing is asked of a place, and nothing told of who is a member.
+    expect(errorIn(await add(cluster, urlOf(4)))).toBe('UserEmpty');
+    expect(cluster.traffic.filter(({ to }) => to === 4)).toEqual([]);
+    expect(errorIn(await remove(cluster, 1n))).toBe('UserEmpty');
     const lists = { case: 'list' as const, value: {} as never };
     expect(errorIn(await askMembers(cluster, lists))).toBe('UserEmpty');
     expect(errorIn(await askMembers(cluster, lists, { serializable: true }))).toBe('UserEmpty');

@@ -1,7 +1,8 @@
 /**
  * Members that were added as voters and are learners until they hold the log: the leader makes them voters when
  * they do. Nothing is kept of it but the records, so that any leader can take it up: it does with the next
- * request about members. A life gives up after a while, so that a place that is gone keeps nobody awake.
+ * request about members. A life gives up after a while, soon if it hears nothing of them, so that a place that is
+ * gone keeps nobody awake.
  */
 import { type Configuration, isVoter } from '../../raft/configuration.ts';
 import type { MemberId } from '../../raft/types.ts';
@@ -10,6 +11,7 @@ import type { Membership, TargetOf } from '../membership.ts';
 import type { Platform } from '../platform.ts';
 
 const pursuedForMs = 600_000;
+const silentForMs = 15_000;
 const attemptWithinMs = 5_000;
 const pauseFirstMs = 100;
 const pauseMaxMs = 2_000;
@@ -45,6 +47,8 @@ export class Promotions {
 
   private async promoteAll(): Promise<void> {
     const until = this.platform.now() + pursuedForMs;
+    let heard = this.heard;
+    let heardAt = this.platform.now();
     for (let pauseMs = pauseFirstMs; ; pauseMs = Math.min(2 * pauseMs, pauseMaxMs)) {
       for (const member of this.pending) {
         const now = this.platform.now();
@@ -54,8 +58,17 @@ export class Promotions {
       const { role } = this.group.core;
       const now = this.platform.now();
       if (role !== 'leader' || this.pending.length === 0 || now > until) return;
+      if (this.heard !== heard) [heard, heardAt] = [this.heard, now];
+      if (now - heardAt > silentForMs) return;
       await this.group.until(() => this.group.core.role !== 'leader', now + pauseMs);
     }
+  }
+
+  /** Bytes of their answers. */
+  private get heard(): number {
+    const { pending } = this;
+    const theirs = this.group.peers.traffic.filter(([id]) => pending.includes(id));
+    return theirs.reduce((sum, [, { bytesReceived }]) => sum + bytesReceived, 0);
   }
 
   private get pending(): MemberId[] {

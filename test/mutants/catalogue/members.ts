@@ -82,8 +82,8 @@ export const memberMutants: readonly Mutant[] = [
     {
       name: 'pursued-for-ever',
       standsFor: 'a place that never comes keeps its leader awake',
-      find: '|| now > until) return;',
-      replace: '|| !HIT) return;',
+      find: 'if (now - heardAt > silentForMs) return;',
+      replace: 'HIT;',
       hint,
     },
     {

@@ -147,7 +147,7 @@ export class Admin {
   private async do(what: string, op: MemberOp): Promise<Outcome> {
     const { simulation } = this;
     this.underWay += 1;
-    simulation.trace(() => `*** ${what} ${JSON.stringify(op.value)}`);
+    simulation.trace(() => `*** ${what} ${JSON.stringify(op.value, withoutBigInts)}`);
     const outcome = await this.client.ask('write', op, changeTimeoutMs);
     this.underWay -= 1;
     const done = typeof outcome !== 'string';
@@ -222,4 +222,8 @@ export class Admin {
     const configuration = this.simulation.oracle.newestCommitted?.configuration;
     return [...(configuration?.voters ?? []), ...(configuration?.learners ?? [])].includes(id);
   }
+}
+
+function withoutBigInts(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
 }
