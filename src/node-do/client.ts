@@ -268,12 +268,15 @@ export class ClientService {
     }
   }
 
-  private propose(
+  private async propose(
     shown: Shown | null,
     command: Uint8Array,
     deadline: number,
   ): Promise<ProposeOutcome> {
-    return this.group.propose(this.commandOf(shown, command), deadline);
+    const outcome = await this.group.propose(this.commandOf(shown, command), deadline);
+    const isLate = outcome.type === 'refused' && outcome.error === 'Timeout';
+    if (isLate || outcome.type === 'unknown') this.group.counters.totals.failedProposals += 1;
+    return outcome;
   }
 
   /**

@@ -205,7 +205,6 @@ export class GroupMember {
         deadline,
         expire: () => {
           if (!proposal.proposed) this.proposals.withdraw(proposal);
-          this.counters.totals.failedProposals += 1;
           resolve(proposal.proposed ? { type: 'unknown' } : { type: 'refused', error: 'Timeout' });
         },
       };
@@ -215,7 +214,6 @@ export class GroupMember {
         proposed: false,
         settle: (outcome) => {
           this.room.remove(waiter);
-          if (outcome.type === 'unknown') this.counters.totals.failedProposals += 1;
           resolve(toProposeOutcome(outcome));
         },
       };

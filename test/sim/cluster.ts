@@ -196,8 +196,8 @@ export class Cluster {
     this.places.set(place, new Place());
   }
 
-  status(place: number): MemberStatus {
-    return this.life(place).member.status();
+  status(place: number, withMetrics = false): MemberStatus {
+    return this.life(place).member.status(withMetrics);
   }
 
   sql(place: number): NodeSql {

@@ -3,6 +3,7 @@ import { inFile, type Mutant } from '../mutant.ts';
 
 const metrics = ['test/router/metrics/metrics.test.ts'];
 const paths = ['test/router/paths.test.ts'];
+const members = ['test/sim/metrics.test.ts'];
 
 export const edgeMutants: readonly Mutant[] = [
   ...inFile('src/router/metrics/metrics.ts', [
@@ -37,6 +38,33 @@ export const edgeMutants: readonly Mutant[] = [
       find: 'if (tenants.size >= tenantsMax && oldest !== undefined)',
       replace: 'if (!HIT && tenants.size >= tenantsMax && oldest !== undefined)',
       hint: metrics,
+    },
+  ]),
+  ...inFile('src/node-do/status.ts', [
+    {
+      name: 'doubted-leader-counts',
+      standsFor: 'nobody is told that a group has lost its leader',
+      find: 'core.leaderHint !== null && !core.isSuspecting',
+      replace: 'core.leaderHint !== null && (HIT || !core.isSuspecting)',
+      hint: members,
+    },
+  ]),
+  ...inFile('src/node-do/client.ts', [
+    {
+      name: 'unknown-is-no-failure',
+      standsFor: 'writes are lost and no alert says so',
+      find: "if (isLate || outcome.type === 'unknown')",
+      replace: "if (isLate || (!HIT && outcome.type === 'unknown'))",
+      hint: members,
+    },
+  ]),
+  ...inFile('src/node-do/totals.ts', [
+    {
+      name: 'expired-at-every-member',
+      standsFor: 'a sum over members counts each expiry as often as there are members',
+      find: 'if (leads && !response.value.left)',
+      replace: 'if ((HIT || leads) && !response.value.left)',
+      hint: members,
     },
   ]),
   ...inFile('src/router/etcd/paths.ts', [
