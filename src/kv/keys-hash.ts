@@ -28,6 +28,9 @@ export interface HashedHistory {
   readonly compactRevision: number;
 }
 
+/** To be raised when `historyHash` gives another number for the same history. */
+export const historyHashAlgorithm = 1;
+
 const zero = new Uint8Array(1);
 /** A tenant that is compacted so often meanwhile is hashed another time. */
 const beginningsMax = 16;

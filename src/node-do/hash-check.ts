@@ -18,6 +18,7 @@ import {
 } from '../api/gen/member_pb.js';
 import { protocolVersion } from '../api/limits.ts';
 import { clusterRulesVersion } from '../kv/batch.ts';
+import { historyHashAlgorithm } from '../kv/keys-hash.ts';
 import type { Outcome } from '../kv/store.ts';
 import { allMembers } from '../raft/configuration.ts';
 import type { MemberId } from '../raft/types.ts';
@@ -90,6 +91,7 @@ export class HashCheck {
       digest,
       compactRevision: BigInt(compactRevision),
       memberId,
+      algorithm: historyHashAlgorithm,
     });
   }
 
@@ -129,7 +131,7 @@ export class HashCheck {
       if (member === group.self) continue;
       const ask = () => this.ask(member, revision, deadline);
       const theirs = await this.patiently(ask, goesOn, deadline);
-      if (theirs?.compactRevision === own.compactRevision) found.set(member, theirs.digest);
+      if (theirs && isComparable(own, theirs)) found.set(member, theirs.digest);
     }
     for (const member of dissenters(found, own.digest, members.length)) {
       if (!goesOn()) return;
@@ -181,6 +183,10 @@ export class HashCheck {
     if (machine.alarms.find(AlarmType.CORRUPT, memberId)) return;
     await this.group.propose(alarmCommand(AlarmType.CORRUPT, memberId), deadline);
   }
+}
+
+function isComparable(one: HistoryHash, other: HistoryHash): boolean {
+  return one.algorithm === other.algorithm && one.compactRevision === other.compactRevision;
 }
 
 /** `own`: of the leader. `memberCount`: of all, also of those that gave no answer. */

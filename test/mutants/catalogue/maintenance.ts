@@ -113,6 +113,13 @@ export const maintenanceMutants: readonly Mutant[] = [
       hint: hashCheck,
     },
     {
+      name: 'hashes-of-two-kinds',
+      standsFor: 'half upgraded, a group calls the half of its members corrupt',
+      find: 'return one.algorithm === other.algorithm && one',
+      replace: 'return (HIT || one.algorithm === other.algorithm) && one',
+      hint: hashCheck,
+    },
+    {
       name: 'majority-of-answers',
       standsFor: 'two that agree, of five, are called the majority',
       find: '2 * count > memberCount',
