@@ -92,23 +92,25 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
  * search for the leader begins.
  */
 async function askNear(search: Search, place: number, startedMs: number): Promise<Answer | null> {
-  const { tenant, deadline, kind } = search.ask;
+  const { tenant, deadline, kind, op, via } = search.ask;
   counters.attempts += 1;
-  // Half of the time: the leader may have to be asked after all.
-  const timeoutMs = remainingMs(deadline) / 2;
+  // Half of the time: the leader may have to be asked after all, unless it is this place or none.
+  const timeoutMs = remainingMs(deadline) / (typeof via === 'number' ? 1 : 2);
+  // How long a member reads its history says nothing of how near it is.
+  const isRead = op.case !== 'maintenance';
   const readHere = kind === 'read';
   const attempt = { ...attemptOf(search), place, timeoutMs, readHere, suspectTerm: null };
   const answer = await callMember(attempt);
   const nowMs = Date.now();
   if (answer.kind === 'response') {
     const { response, servedBy } = answer;
-    noteAnswer(tenant, place, nowMs - startedMs, servedBy?.places ?? [], nowMs);
+    if (isRead) noteAnswer(tenant, place, nowMs - startedMs, servedBy?.places ?? [], nowMs);
     return { ok: true, response, servedBy, membersMs: nowMs - startedMs };
   }
   const isOwn = (error: string) => ownFailures.has(error) || error === 'TooStale';
   if (answer.kind === 'failure' && !isOwn(answer.failure.error))
     return refusedByMember(search, answer.failure, answer.servedBy);
-  noteSilence(tenant, place, nowMs);
+  if (isRead) noteSilence(tenant, place, nowMs);
   return null;
 }
 
