@@ -26,6 +26,7 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
     // Only a certificate that an authority of ours has signed gets this far (--client-cert-auth).
     certifiedUser: commonName(security.sslPeerCertificate),
     dialled: urlOf(call.getHost(), security.transportSecurityType === 'ssl'),
+    requiresLeader: call.metadata.get('hasleader')[0] === 'true',
     deadline,
     signal: stopped ? AbortSignal.any([gone.signal, stopped]) : gone.signal,
   };

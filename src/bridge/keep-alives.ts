@@ -62,6 +62,7 @@ class Batches {
     const asking: Asking = {
       ...this.user,
       dialled: null,
+      requiresLeader: false,
       deadline: Date.now() + questionMs,
       signal,
     };

@@ -22,6 +22,8 @@ export interface Asking {
   readonly userToken: string;
   /** Whom the client's certificate names; empty: it has shown none. A token goes first, as in etcd. */
   readonly certifiedUser: string;
+  /** It is to fail, or to end, when nobody leads the group. */
+  readonly requiresLeader: boolean;
   /** Where the client reaches the bridge: what members are said to be dialled at. Null: nobody knows. */
   readonly dialled: string | null;
   /** Milliseconds since the epoch; infinite: the client waits for ever. */
@@ -131,9 +133,10 @@ export class Upstream {
    * that user's or nobody's, never the operator's.
    */
   private headers(asking: Asking): Record<string, string> {
-    const { userToken, certifiedUser, dialled } = asking;
+    const { userToken, certifiedUser, dialled, requiresLeader } = asking;
     const { token } = this.target;
     const at: Record<string, string> = dialled === null ? {} : { 'quorate-client-url': dialled };
+    if (requiresLeader) at['grpc-metadata-hasleader'] = 'true';
     if (token !== null)
       return {
         ...at,

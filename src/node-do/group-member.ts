@@ -28,6 +28,7 @@ import { HashCheck } from './hash-check.ts';
 import { Hashing } from './hashing.ts';
 import { type Identity, memberId, numericId, placeOf } from './identity.ts';
 import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
+import { Leaderless } from './leaderless.ts';
 import type { Office } from './lease-clock.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
 import { Leases } from './leases.ts';
@@ -102,6 +103,7 @@ export class GroupMember {
   private electionTerm: number;
   /** Who led when that was last looked at, to count changes. */
   private lastLeader: MemberId | null;
+  private readonly leaderless = new Leaderless();
   private ended = false;
 
   constructor(home: Home, identity: Identity, birth: BirthRecord) {
@@ -490,6 +492,7 @@ export class GroupMember {
     const leader = this.core.leaderHint;
     if (leader !== null && leader !== this.lastLeader) this.counters.totals.leaderChanges += 1;
     this.lastLeader = leader;
+    if (this.leaderless.look(this.core, this.platform.now())) this.watches.tellNoLeader();
   }
 
   /** Two takes: the first may commit what the pipeline waits for, so that the queues can leave. */

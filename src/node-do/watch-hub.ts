@@ -525,6 +525,12 @@ export class WatchHub {
     for (const watch of [...client.watches.values()]) this.removeWatch(watch);
   }
 
+  /** Nobody leads: whoever must not wait for one is to go. */
+  tellNoLeader(): void {
+    for (const { socket } of this.clients.values())
+      this.tellOne(socket, { case: 'noLeader', value: true });
+  }
+
   private tellOne(socket: WatchSocket, tell: WatchTell['tell']): void {
     const client = this.clients.get(socket);
     if (client) this.send(client, this.encode(tell));

@@ -9,6 +9,7 @@ import type { KeepGoing, RouterEnv } from '../env.ts';
 import { type Deadline, isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import { type MemberOp, nameOf } from '../members/call.ts';
+import { hasLeader } from '../members/leader.ts';
 import { type Via, vias } from '../members/nearest.ts';
 import { countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
@@ -23,7 +24,7 @@ import { keepAlive } from './lease-keep-alive.ts';
 import { lock, unlock } from './lock.ts';
 import { maintenanceMethods } from './maintenance-methods.ts';
 import { type Method, methods, type Plan } from './methods.ts';
-import { deadlineOf, type GatewayCall, passOn, readSent } from './request.ts';
+import { deadlineOf, type GatewayCall, passOn, readSent, requiresLeader } from './request.ts';
 import { snapshot } from './snapshot.ts';
 import { serveWatch } from './watch.ts';
 
@@ -130,6 +131,9 @@ async function call(method: Method, asking: GatewayCall): Promise<Response> {
   if (plan.kind === 'oversized') return messageTooLarge(plan.size, maxMessageBytes);
   if (plan.kind === 'refused') return namedError(plan.error);
   const { kind, op } = plan;
+  // What asks the leader finds out by itself.
+  const mayMissIt = kind === 'serializable' && requiresLeader(request);
+  if (mayMissIt && !(await hasLeader(env, tenant))) return namedError('NoLeader');
   const asked = { env, tenant, credentials, kind, op, deadline };
   const mayFollow = via !== null && isOfOneMember(plan);
   const answer = await askGroup(mayFollow ? { ...asked, via } : asked);

@@ -36,6 +36,11 @@ export function deadlineOf(request: Request, isLong = false): Deadline | Respons
   return gatewayError(GrpcCode.InvalidArgument, `invalid grpc-timeout: ${header}`);
 }
 
+/** As clientv3's WithRequireLeader has it, and any client of etcd's gateway may. */
+export function requiresLeader(request: Request): boolean {
+  return request.headers.get('grpc-metadata-hasleader') === 'true';
+}
+
 /** A Response says why there is nothing; `refuse`: of what is no text. */
 export async function readSent(
   request: Request,

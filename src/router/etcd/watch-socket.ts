@@ -14,9 +14,10 @@ import type { RouterEnv } from '../env.ts';
 import { noteEnd, type StreamEnd } from '../http/stream-ends.ts';
 import { BoundedSocket } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
-import { badStreamBody } from './errors.ts';
+import { badStreamBody, streamError } from './errors.ts';
 import { jsonForm, protobufForm, SentJson, SentProtobuf } from './form.ts';
 import { BadJson, decodeText } from './json-text.ts';
+import { requiresLeader } from './request.ts';
 import { streamRequestsMax } from './stream-body.ts';
 import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
 
@@ -58,7 +59,10 @@ export function serveWatchSocket(request: Request, env: RouterEnv, tenant: strin
   const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
   const names = offered.map((name) => name.trim());
   const isProtobuf = names.includes(protobufProtocol);
-  const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
+  const session = new WatchSession({
+    ...{ env, tenant, credentials: credentialsOf(request, env) },
+    requireLeader: requiresLeader(request),
+  });
   const end = serve(server, session, isProtobuf ? protobufWire : jsonWire);
   const protocol = isProtobuf ? protobufProtocol : names[0];
   const response = new Response(null, {
@@ -97,12 +101,18 @@ function serve(server: WebSocket, session: WatchSession, wire: Wire): Promise<St
   server.addEventListener('close', gone);
   server.addEventListener('error', gone);
   const run = async () => {
-    for await (const message of session)
+    for await (const message of session) {
+      if (message.type === 'noLeader') {
+        bounded.sendAnyway(streamError('NoLeader').trimEnd());
+        server.close(closeCodes.tryAgainLater, 'no leader');
+        return;
+      }
       for (const response of stream.responses(message)) {
         if (bounded.send(wire.write(response))) continue;
         server.close(closeCodes.tryAgainLater, 'too much was sent since the last request');
         return;
       }
+    }
   };
   void run().finally(gone);
   return end.promise;

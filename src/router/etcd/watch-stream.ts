@@ -199,6 +199,7 @@ export class EtcdWatchStream {
       }
       case 'progress':
         return this.progressResponses(message.header, message.more);
+      case 'noLeader':
       case 'overflow':
         return [];
       default:

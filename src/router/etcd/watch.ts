@@ -13,10 +13,11 @@ import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.ts';
 import { streamLines } from '../http/lines.ts';
+import type { WatchMessage } from '../watch/message.ts';
 import { WatchSession } from '../watch/session.ts';
-import { badStream, gatewayError, namedError } from './errors.ts';
+import { badStream, gatewayError, namedError, streamRefusal } from './errors.ts';
 import type { Form } from './form.ts';
-import { readSent } from './request.ts';
+import { readSent, requiresLeader } from './request.ts';
 import { readStream } from './stream-body.ts';
 import { serveWatchSocket } from './watch-socket.ts';
 import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
@@ -62,7 +63,10 @@ interface Asked {
 
 async function serveStream(call: Asked): Promise<Response> {
   const { request, env, tenant, asked, deadline, form } = call;
-  const session = new WatchSession({ env, tenant, credentials: credentialsOf(request, env) });
+  const session = new WatchSession({
+    ...{ env, tenant, credentials: credentialsOf(request, env) },
+    requireLeader: requiresLeader(request),
+  });
   const stream = new EtcdWatchStream(session);
   for (const one of asked) stream.ask(one);
   request.signal?.addEventListener('abort', () => session.close());
@@ -72,6 +76,7 @@ async function serveStream(call: Asked): Promise<Response> {
   const first = await session.next();
   clearTimeout(over);
   if (first === null) return namedError(isClients ? 'DeadlineExceeded' : 'Timeout');
+  if (first.type === 'noLeader') return streamRefusal('NoLeader');
   const lines = streamLines(request, form.headers, () => session.close());
   const ticker = setInterval(() => stream.tick(), notifyEveryMs);
   const keeper = setInterval(() => {
@@ -83,9 +88,11 @@ async function serveStream(call: Asked): Promise<Response> {
     session.close();
   });
   const run = async () => {
-    for (let message = first as typeof first | null; message; message = await session.next())
+    for (let message = first as WatchMessage | null; message; message = await session.next()) {
+      if (message.type === 'noLeader') await lines.write(form.lastPart('NoLeader'));
       for (const answer of stream.responses(message))
         if (!(await lines.write(form.part(WatchResponseSchema, answer)))) return;
+    }
   };
   void run().finally(() => {
     clearInterval(ticker);

@@ -187,6 +187,7 @@ async function tell(
       return false;
     case 'canceled':
     case 'located':
+    case 'noLeader':
       return true;
     default:
       return message satisfies never;

@@ -52,5 +52,7 @@ export type WatchMessage =
   /** Every watch has been told everything up to the header's revision. `more`: it was asked for again since. */
   | { readonly type: 'progress'; readonly header: WatchHeader; readonly more: boolean }
   | { readonly type: 'located'; readonly token: number; readonly header: WatchHeader }
+  /** Nobody leads the group, and the session, which requires that somebody does, ends. */
+  | { readonly type: 'noLeader' }
   /** The reader is too slow, and the session ends. */
   | { readonly type: 'overflow' };

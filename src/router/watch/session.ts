@@ -24,6 +24,7 @@ import { watchPing } from '../../api/member.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import { watcherOf } from '../auth/watcher.ts';
 import type { RouterEnv } from '../env.ts';
+import { hasLeader } from '../members/leader.ts';
 import { openMemberSocket } from './member-socket.ts';
 import type { WatchHeader, WatchMessage, WatchSpec } from './message.ts';
 import { MessageQueue } from './queue.ts';
@@ -36,6 +37,8 @@ export interface SessionOptions {
   /** End with `overflow` instead of going on when the reader has caught up. */
   readonly endOnOverflow?: boolean;
   readonly queueBytesMax?: number;
+  /** End with `noLeader` when nobody leads the group. */
+  readonly requireLeader?: boolean;
 }
 
 /** What is kept for a slow reader (one message may be larger). */
@@ -184,6 +187,10 @@ export class WatchSession {
       if (this.ended) return;
       this.caller ??= await watcherOf(env, tenant, credentials);
       if (!this.caller) continue;
+      if (this.options.requireLeader && !(await hasLeader(env, tenant))) {
+        this.endWith({ type: 'noLeader' });
+        return;
+      }
       const socket = await openMemberSocket(env, tenant, failures > 0).catch(() => null);
       if (!socket) continue;
       this.connecting = false;
@@ -309,6 +316,9 @@ export class WatchSession {
         if (!this.tokens.delete(tell.value)) return;
         this.push({ type: 'located', token: tell.value, header: this.header() });
         return;
+      case 'noLeader':
+        if (this.options.requireLeader) this.endWith({ type: 'noLeader' });
+        return;
       case undefined:
         // Of newer code.
         return;
@@ -407,8 +417,11 @@ export class WatchSession {
   private overflow(): void {
     this.paused = true;
     this.leave();
-    if (this.options.endOnOverflow !== true) return;
-    this.push({ type: 'overflow' });
+    if (this.options.endOnOverflow) this.endWith({ type: 'overflow' });
+  }
+
+  private endWith(message: WatchMessage): void {
+    this.push(message);
     this.end();
   }
 

@@ -4,6 +4,24 @@ import { inFile, type Mutant } from '../mutant.ts';
 const hint = ['test/sim/watch/hub.test.ts', 'test/sim/watch/hub-random.test.ts'];
 
 export const watchMutants: readonly Mutant[] = [
+  ...inFile('src/node-do/leaderless.ts', [
+    {
+      name: 'leaderless-at-once',
+      standsFor: 'a member says that nobody leads as soon as it doubts its leader',
+      find: 'if (this.isSaid || now - this.since < patienceMs) return false;',
+      replace: 'if (this.isSaid || (!HIT && now - this.since < patienceMs)) return false;',
+      hint: ['test/sim/watch/members.test.ts'],
+    },
+  ]),
+  ...inFile('src/router/watch/session.ts', [
+    {
+      name: 'leader-not-required',
+      standsFor: 'a client that requires a leader goes on without one',
+      find: "if (this.options.requireLeader) this.endWith({ type: 'noLeader' });",
+      replace: "if (this.options.requireLeader && !HIT) this.endWith({ type: 'noLeader' });",
+      hint: ['test/router/watch/session.test.ts'],
+    },
+  ]),
   ...inFile('src/node-do/watch-hub.ts', [
     {
       name: 'watch-told-not-raised',

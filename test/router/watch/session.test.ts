@@ -72,6 +72,20 @@ describe('a session', () => {
     expect(await read(session, 2)).toEqual(['0 at 2: +a@2', '0 at 4: +a@4']);
   });
 
+  it.each([true, false])(
+    'that requires a leader (%s) ends when nobody leads',
+    async (requireLeader) => {
+      const group = new Group();
+      const session = sessionOn(group, { requireLeader });
+      session.watch(0, spec('a'));
+      expect(await read(session, 1)).toEqual(['created 0']);
+      group.at.hub.tellNoLeader();
+      group.at.apply(set('a'));
+      expect(await read(session, 1)).toEqual([requireLeader ? 'noLeader' : '0 at 2: +a@2']);
+      if (requireLeader) expect(await session.next()).toBeNull();
+    },
+  );
+
   it('joins the pages of history, and says how far the store had come', async () => {
     const group = new Group();
     for (const letter of 'cdefg') group.at.apply(set('a', letter.repeat(200_000)));

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ChangeMembershipSchema } from '../../../src/api/gen/member_pb.js';
-import { born, persist, put, putOp } from '../support.ts';
+import { born, getOp, persist, put, putOp } from '../support.ts';
 import { SimWatcher } from './sim-socket.ts';
 
 describe('a watch at a member', () => {
@@ -80,5 +80,27 @@ describe('a watch at a member', () => {
     await cluster.world.pass(1_000);
     expect(watcher.events).toEqual(['+b=1@3']);
     expect(watcher.place).not.toBe(3);
+  });
+
+  it('hears that nobody leads once its member has looked for a leader in vain, and only then', async () => {
+    const cluster = await born();
+    const watcher = new SimWatcher(cluster, 2, 3);
+    const isCut = ({ from, to }: { from: number; to: number }) =>
+      [1, 3].some((place) => from === place || to === place);
+    await cluster.world.pass(60_000);
+    // At rest nobody looks, though there is no quorum any more.
+    cluster.drop = isCut;
+    await cluster.world.pass(60_000);
+    expect(watcher.leaderless).toBe(0);
+    const asked = cluster.ask(2, getOp('a'), { suspectTerm: 1n, timeoutMs: 6_000 });
+    await cluster.world.pass(1_000);
+    expect(watcher.leaderless).toBe(0);
+    await cluster.world.pass(3_000);
+    expect(watcher.leaderless).toBe(1);
+    await cluster.world.settle(asked);
+    cluster.drop = () => false;
+    await persist(cluster, putOp('b', '1'), [2]);
+    await cluster.world.pass(10_000);
+    expect(watcher.leaderless).toBe(1);
   });
 });

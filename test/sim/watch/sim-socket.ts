@@ -70,6 +70,8 @@ export class SimWatcher {
   /** First revision that it has not been told of. */
   next: number;
   sockets = 0;
+  /** How often it was told that nobody leads. */
+  leaderless = 0;
   private readonly cluster: Cluster;
 
   constructor(cluster: Cluster, place: number, from: number) {
@@ -99,6 +101,7 @@ export class SimWatcher {
 
   private hear(message: Uint8Array): void {
     const { tell } = fromBinary(WatchTellSchema, message);
+    if (tell.case === 'noLeader') this.leaderless += 1;
     if (tell.case !== 'events') return;
     this.events.push(...tell.value.events.map(eventText));
     this.next = Math.max(this.next, Number(tell.value.through) + 1);
