@@ -13,7 +13,8 @@ import { type OpenBackup, openBackup } from '../backup/read.ts';
 import { type Restored, restoreFrom } from '../backup/write.ts';
 import { groupSize, type KeepGoing } from '../env.ts';
 import { streamBytes } from '../http/byte-stream.ts';
-import { startDeadline, TimeIsUp, within } from '../http/deadline.ts';
+import { startDeadline, TimeIsUp } from '../http/deadline.ts';
+import { BrokenOff, Upload } from '../http/upload.ts';
 import { askGroup } from '../members/ask.ts';
 import { type Call, json } from './call.ts';
 import type { Params } from './params.ts';
@@ -22,8 +23,6 @@ import { problem, storeProblem } from './problems.ts';
 export const restoreParams = ['bump_revision'] as const;
 
 const bumpMax = 1e12;
-/** A client that sends nothing for so long has gone. */
-const sentWithinMs = 60_000;
 /** The newcomers get the whole state before they count: so many minutes at most. */
 const growAttempts = 15;
 const growTimeoutMs = 60_000;
@@ -59,27 +58,22 @@ export async function restoreTenant(
   const { request, env, tenant } = call;
   const body = request.body as ReadableStream<Uint8Array> | null;
   if (body === null) return problem('bad-snapshot', 'the body is the snapshot');
+  const upload = new Upload(body);
   // What is left of an attempt is cleared though its client has gone.
-  const work = restoreFrom(inTime(body), env, tenant, bump);
+  const work = restoreFrom(upload.pieces(), env, tenant, bump);
   keepGoing(work.catch(() => {}));
-  let restored: Restored;
-  try {
-    restored = await work;
-  } catch (error) {
-    if (error instanceof TimeIsUp) return problem('request-timeout', 'the body stopped coming');
-    if (!(error instanceof BadSnapshot)) throw error;
+  const restored = await work.catch(faultOf);
+  if (!(restored instanceof Response) && restored.kind === 'done')
+    return grown(call, restored.group, restored.revision);
+  await upload.drain();
+  return restored instanceof Response ? restored : refusal(restored);
+}
+
+function faultOf(error: unknown): Response {
+  if (error instanceof TimeIsUp) return problem('request-timeout', 'the body stopped coming');
+  if (error instanceof BadSnapshot || error instanceof BrokenOff)
     return problem('bad-snapshot', error.message);
-  }
-  switch (restored.kind) {
-    case 'refused':
-      return refusal(restored.outcome, restored.detail);
-    case 'unknown':
-      return problem('commit-timeout', restored.detail, { outcome: 'unknown' });
-    case 'done':
-      return grown(call, restored.group, restored.revision);
-    default:
-      return restored satisfies never;
-  }
+  throw error;
 }
 
 /** The group has one member; the others of its size are added as any newcomer is. */
@@ -111,22 +105,10 @@ async function grow(call: Call, voters: number[]): Promise<string | null> {
   return why;
 }
 
-async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const next = await within(sentWithinMs, () => reader.read().catch(() => null));
-      if (next === null) throw new BadSnapshot('the client broke off');
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    void reader.cancel().catch(() => {});
-  }
-}
-
-function refusal(outcome: Outcome, detail: string): Response {
-  switch (outcome) {
+function refusal(restored: Exclude<Restored, { kind: 'done' }>): Response {
+  const { detail } = restored;
+  if (restored.kind === 'unknown') return problem('commit-timeout', detail, { outcome: 'unknown' });
+  switch (restored.outcome) {
     case Outcome.BORN:
       return problem('tenant-exists', 'a snapshot becomes a tenant that there never was');
     case Outcome.UNREACHABLE:

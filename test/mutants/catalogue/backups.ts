@@ -186,6 +186,13 @@ const restoreMutants: readonly Mutant[] = [
 const routerMutants: readonly Mutant[] = [
   ...inFile('src/router/rest/snapshot.ts', [
     {
+      name: 'refused-unread',
+      standsFor: 'a client that is still sending loses its connection, and the answer with it',
+      find: 'await upload.drain();',
+      replace: 'HIT;',
+      hint: routes,
+    },
+    {
       name: 'members-by-the-caller',
       standsFor: 'a tenant with users is restored, and nobody may add its members',
       find: "credentials: operator, kind: 'write'",

@@ -199,6 +199,43 @@ describe('a snapshot that the router restores', () => {
     }
   });
 
+  it('is read to its end though it is refused at once: its client would not see the answer', async () => {
+    const { fake, steps } = place1(() => Outcome.BORN);
+    let left = 50;
+    const body = new ReadableStream({
+      pull(controller) {
+        left -= 1;
+        if (left === 0) controller.close();
+        else controller.enqueue(new Uint8Array(100_000));
+      },
+    });
+    const init = { method: 'POST', body, duplex: 'half' } as RequestInit;
+    const response = await settled(app.request('/v1/restore', init, fake.env));
+    expect(response.status).toBe(409);
+    expect(left).toBe(0);
+    expect(steps).toEqual(['begin']);
+  });
+
+  it('is not waited for by whoever has refused it, when it does not end', async () => {
+    const { fake } = place1(() => Outcome.BORN);
+    const init = { method: 'POST', body: new ReadableStream(), duplex: 'half' } as RequestInit;
+    const response = await settled(app.request('/v1/restore', init, fake.env));
+    expect(response.status).toBe(409);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is given up when nothing of it comes any more', async () => {
+    const { fake, steps } = place1(done);
+    const init = { method: 'POST', body: new ReadableStream(), duplex: 'half' } as RequestInit;
+    const response = await settled(app.request('/v1/restore', init, fake.env));
+    expect(response.status).toBe(504);
+    expect(await response.json()).toMatchObject({
+      code: 'request-timeout',
+      outcome: 'not-applied',
+    });
+    expect(steps).toEqual(['begin', 'abandon']);
+  });
+
   it('has a step sent again whose answer is lost', async () => {
     let count = 0;
     const { fake, steps } = place1(() => {
