@@ -39,9 +39,25 @@ const askAgainMaxMs = 4_000;
 type Answer = HistoryHash | 'not yet' | 'never';
 type Hashed = Outcome<{ readonly digest: string; readonly compactRevision: number }>;
 
+/** What it needs of a member: by its parts, so that a mutant of GroupMember still is one. */
+type Checked = Pick<
+  GroupMember,
+  | 'core'
+  | 'hashing'
+  | 'isOver'
+  | 'machine'
+  | 'peers'
+  | 'propose'
+  | 'rest'
+  | 'roster'
+  | 'rules'
+  | 'self'
+  | 'until'
+>;
+
 export class HashCheck {
   private readonly platform: Platform;
-  private readonly group: GroupMember;
+  private readonly group: Checked;
   private readonly interval: number;
   /** How often the interval has been passed, as of the last look. */
   private passed: number;
@@ -49,7 +65,7 @@ export class HashCheck {
   /** The last hash that was asked for here; outcome null: it is being made. */
   private last: { readonly revision: number; outcome: Hashed | null } | null = null;
 
-  constructor(platform: Platform, group: GroupMember, interval = revisionsPerCheck) {
+  constructor(platform: Platform, group: Checked, interval = revisionsPerCheck) {
     this.platform = platform;
     this.group = group;
     this.interval = interval;
