@@ -48,4 +48,5 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'the one founding place that knew of a group that had moved was wiped, and founded another',
   },
+  { seed: 5325, found: 'a place that was to vote never came, and kept its group awake' },
 ];

@@ -100,14 +100,16 @@ export class ClusterService {
     if (typeof step === 'string') return step;
     // Others need not wait for the log to arrive there.
     await this.promotions.settled(step.id, deadline - replyMarginMs);
-    if (request.case !== 'add') return this.list();
+    return request.case === 'add' ? this.added(step.id) : this.list();
+  }
+
+  /** As in etcd without a name: whether it has started is told in the list. */
+  private added(id: bigint): MemberReply {
     const members = this.members();
-    const member = members.find(({ ID }) => ID === step.id);
-    const added = { ...member, name: '', $typeName: undefined } as never;
-    return this.replies.withoutRevision(
-      MemberAddResponseSchema,
-      create(MemberAddResponseSchema, { member: create(MemberSchema, added), members }),
-    );
+    const { peerURLs = [], isLearner = false } = members.find(({ ID }) => ID === id) ?? {};
+    const member = create(MemberSchema, { ID: id, peerURLs, isLearner });
+    const response = create(MemberAddResponseSchema, { member, members });
+    return this.replies.withoutRevision(MemberAddResponseSchema, response);
   }
 
   /**
@@ -131,8 +133,10 @@ export class ClusterService {
     }
     const outcome = await change();
     if (outcome !== 'done') return outcome;
-    for (const { id, member } of before)
-      if (member && !isMember(core.configuration, member)) await this.forget(id, asked);
+    for (const { id, member } of before) {
+      const hasGone = member && !isMember(core.configuration, member);
+      if (hasGone && roster.record(id)) await this.forget(id, asked);
+    }
     return outcome;
   }
 

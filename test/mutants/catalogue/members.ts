@@ -66,8 +66,8 @@ export const memberMutants: readonly Mutant[] = [
     {
       name: 'record-outlives-its-member',
       standsFor: 'what was removed through /v1 is told of as not started',
-      find: 'if (member && !isMember(core.configuration, member)) await this.forget(id, asked);',
-      replace: 'HIT && member;',
+      find: 'if (hasGone && roster.record(id)) await this.forget(id, asked);',
+      replace: 'HIT && hasGone;',
       hint,
     },
     {
