@@ -5,9 +5,10 @@
  * its writes are one transaction, and everything visible is created after them, so the platform's
  * output gate holds it back until they are durable. A turn that throws ends this life.
  */
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { BackupClose } from '../api/gen/backup_pb.js';
-import type { BirthRecord } from '../api/gen/peer_pb.js';
+import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { authRulesVersion, encodeBatch } from '../kv/batch.ts';
 import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
 import { allMembers, type Configuration, isVoter } from '../raft/configuration.ts';
@@ -19,11 +20,10 @@ import { Alarms } from './alarms.ts';
 import { AutoCompaction } from './auto-compaction.ts';
 import type { Backups } from './backups.ts';
 import { Roster } from './cluster/roster.ts';
-import { fromWireConfiguration } from './codec.ts';
+import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
-import { decodeEnvelope, type Envelope, encodeEnvelope } from './envelope.ts';
 import { HashCheck } from './hash-check.ts';
 import { Hashing } from './hashing.ts';
 import { type Identity, memberId, numericId, placeOf } from './identity.ts';
@@ -192,8 +192,9 @@ export class GroupMember {
 
   /** Takes a peer's envelope of `size` bytes in and answers with what this turn says to that peer. */
   onEnvelope(envelope: Envelope, size: number): Uint8Array {
-    const { from: sender } = envelope;
-    if (!sender) return this.encode(this.self, []);
+    const { from } = envelope;
+    if (!from) return this.encode(this.self, []);
+    const sender = fromWireMember(from);
     const replies = this.stepAll(envelope, sender, sender);
     const reply = this.encode(sender, replies);
     this.peers.heard(sender, size, reply.length);
@@ -409,7 +410,7 @@ export class GroupMember {
   }
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
-    const envelope = envelopeIn(body);
+    const envelope = decodeEnvelope(body);
     if (!envelope || !this.isAnswerOf(from, envelope)) {
       // Nonsense, another incarnation, or none answers at that place: our peer is not there.
       this.turn(() => this.core.peerUnreachable(from, this.platform.now()));
@@ -425,14 +426,18 @@ export class GroupMember {
   private isAnswerOf(peer: MemberId, envelope: Envelope): boolean {
     const { from, minProtocol } = envelope;
     if (!from || minProtocol > this.home.code.protocol) return false;
-    return this.isForUs(envelope) && from === peer;
+    return this.isForUs(envelope) && fromWireMember(from) === peer;
   }
 
   private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId | null): Message[] {
+    const route = { from, to: this.self, boot: Number(envelope.boot) };
     const now = this.platform.now();
     this.versions.hear(from, envelope.rulesVersion);
     return this.turn(() => {
-      for (const message of envelope.messages) this.core.step(this.receivable(message), now);
+      for (const wire of envelope.messages) {
+        const message = fromWire(wire, route);
+        if (message) this.core.step(this.receivable(message), now);
+      }
     }, replyTo);
   }
 
@@ -445,17 +450,23 @@ export class GroupMember {
   /** Every envelope names the group and the target's incarnation (design.md section 4). */
   isForUs(envelope: Envelope): boolean {
     const { groupId, to } = envelope;
-    return groupId === this.birth.groupId && to === this.self;
+    return groupId === this.birth.groupId && to !== undefined && fromWireMember(to) === this.self;
   }
 
   private encode(to: MemberId, messages: readonly Message[]): Uint8Array {
-    const { birth, self, boot } = this;
-    const sender = {
-      code: this.home.code,
-      groupId: birth.groupId,
-      birth: this.acquainted.has(to) ? null : birth,
+    const envelope: Envelope = {
+      $typeName: 'quorate.v1.Envelope',
+      protocol: this.home.code.protocol,
+      minProtocol: this.home.code.minProtocol,
+      rulesVersion: this.home.code.rules,
+      groupId: this.birth.groupId,
+      from: toWireMember(this.self),
+      to: toWireMember(to),
+      boot: BigInt(this.boot),
+      messages: messages.map(toWire),
+      birth: this.acquainted.has(to) ? undefined : this.birth,
     };
-    return encodeEnvelope(sender, { from: self, to, boot }, messages);
+    return toBinary(EnvelopeSchema, envelope);
   }
 
   /** Returns the messages to `replyTo`; all others are sent. */
@@ -742,9 +753,9 @@ function isConfiguration({ payload }: Entry): boolean {
   return payload.type === 'configuration';
 }
 
-function envelopeIn(body: Uint8Array): Envelope | null {
+function decodeEnvelope(body: Uint8Array): Envelope | null {
   try {
-    return decodeEnvelope(body);
+    return fromBinary(EnvelopeSchema, body);
   } catch {
     return null;
   }

@@ -21,6 +21,8 @@ import {
   type BirthRecord,
   BirthRecordSchema,
   type Configuration,
+  type Envelope,
+  EnvelopeSchema,
   type Tombstone,
   Tombstone_Kind,
   TombstoneSchema,
@@ -34,7 +36,6 @@ import { elsewhere, foundersOf, knownGroup } from './birth.ts';
 import { ClientService } from './client.ts';
 import { fromWireConfiguration, fromWireMember, toWireConfiguration } from './codec.ts';
 import type { Counters } from './counters.ts';
-import { decodeEnvelope, type Envelope, emptyEnvelope } from './envelope.ts';
 import { type Fate, GroupMember, type Home, type Tuning } from './group-member.ts';
 import {
   createIdentity,
@@ -122,11 +123,11 @@ export class Member {
   /** A message of another member: Envelope in, Envelope out. Empty when it is not meant for us. */
   onPeer(body: Uint8Array): Uint8Array {
     this.counters.requestsIn.peer += 1;
-    const envelope = decodeEnvelope(body);
+    const envelope = fromBinary(EnvelopeSchema, body);
     // Newer code that this one would misunderstand: silence is something that Raft can deal with.
-    if (envelope.minProtocol > this.code.protocol) return emptyEnvelope();
+    if (envelope.minProtocol > this.code.protocol) return nobody();
     if (!this.group) this.adopt(envelope);
-    if (!this.group?.isForUs(envelope)) return emptyEnvelope();
+    if (!this.group?.isForUs(envelope)) return nobody();
     return this.group.onEnvelope(envelope, body.length);
   }
 
@@ -268,7 +269,7 @@ export class Member {
     if (!identity || identity.birth || !birth || birth.groupId !== groupId) return;
     // The tenant was deleted here: that never yields (consensus-rules.md 3).
     if (identity.tombstone?.kind === Tombstone_Kind.DELETED) return;
-    if (to !== memberId(this.platform.place, identity.incarnation)) return;
+    if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;
     this.begin(identity, birth);
   }
 
@@ -429,6 +430,11 @@ export class Member {
       return null;
     }
   }
+}
+
+/** The answer to an envelope that is not meant for whoever lives here. */
+function nobody(): Uint8Array {
+  return toBinary(EnvelopeSchema, create(EnvelopeSchema));
 }
 
 /** The group lives elsewhere. */

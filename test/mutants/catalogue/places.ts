@@ -81,8 +81,8 @@ export const placeMutants: readonly Mutant[] = [
       name: 'adopts-any-incarnation',
       standsFor: 'a wiped place is adopted by what is meant for the old incarnation',
       rule: 3,
-      find: 'if (to !== memberId(this.platform.place, identity.incarnation)) return;',
-      replace: 'if (HIT && to === null) return;',
+      find: 'if (to?.place !== this.platform.place || to.incarnation !== identity.incarnation) return;',
+      replace: 'if (HIT && to?.place !== this.platform.place) return;',
     },
     {
       name: 'deletion-yields',
@@ -101,7 +101,7 @@ export const placeMutants: readonly Mutant[] = [
     {
       name: 'newer-protocol-heard',
       standsFor: 'messages of a newer protocol are taken for the known one',
-      find: 'if (envelope.minProtocol > this.code.protocol) return emptyEnvelope();',
+      find: 'if (envelope.minProtocol > this.code.protocol) return nobody();',
       replace: 'HIT;',
       hint: sim('turn'),
       simulatedSeeds: 50,
