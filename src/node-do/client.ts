@@ -23,7 +23,7 @@ import type { Outcome } from '../kv/store.ts';
 import { AuthService } from './auth/auth-service.ts';
 import { type Shown, shownBy } from './auth/callers.ts';
 import { ClusterService } from './cluster/cluster-service.ts';
-import type { GroupMember, ProposeOutcome } from './group-member.ts';
+import type { GroupMember } from './group-member.ts';
 import { placeOf } from './identity.ts';
 import { type LeaseOutcome, LeaseService } from './lease-service.ts';
 import { isOfMember, MaintenanceService } from './maintenance-service.ts';
@@ -31,6 +31,7 @@ import { type ChangeOutcome, Membership } from './membership.ts';
 import type { Platform } from './platform.ts';
 import type { ReadOutcome } from './reads.ts';
 import { failure, type Measured, Replies, redirect, reply } from './replies.ts';
+import type { ProposeOutcome } from './requests.ts';
 import { countTxn } from './totals.ts';
 import { type Refusal, WriteGate } from './write-gate.ts';
 

@@ -5,12 +5,11 @@
  * its writes are one transaction, and everything visible is created after them, so the platform's
  * output gate holds it back until they are durable. A turn that throws ends this life.
  */
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { EtcdErrorName } from '../api/errors.ts';
+import { fromBinary } from '@bufbuild/protobuf';
 import type { BackupClose } from '../api/gen/backup_pb.js';
 import { type BirthRecord, type Envelope, EnvelopeSchema } from '../api/gen/peer_pb.js';
 import { authRulesVersion, encodeBatch } from '../kv/batch.ts';
-import type { CommandResult, StateMachine } from '../kv/state-machine.ts';
+import type { StateMachine } from '../kv/state-machine.ts';
 import { allMembers, type Configuration, isVoter } from '../raft/configuration.ts';
 import { RaftCore } from '../raft/core.ts';
 import { joinEffects } from '../raft/effects.ts';
@@ -20,14 +19,15 @@ import { Alarms } from './alarms.ts';
 import { AutoCompaction } from './auto-compaction.ts';
 import type { Backups } from './backups.ts';
 import { Roster } from './cluster/roster.ts';
-import { fromWire, fromWireConfiguration, fromWireMember, toWire, toWireMember } from './codec.ts';
+import { fromWire, fromWireConfiguration, fromWireMember } from './codec.ts';
 import { Compactor } from './compactor.ts';
 import { Conditions } from './conditions.ts';
 import type { Counters } from './counters.ts';
+import { Envelopes } from './envelopes.ts';
 import { HashCheck } from './hash-check.ts';
 import { Hashing } from './hashing.ts';
 import { type Identity, memberId, numericId, placeOf } from './identity.ts';
-import type { KeepAlive, KeepAliveOutcome } from './keep-alives.ts';
+import type { KeepAliveOutcome } from './keep-alives.ts';
 import { Leaderless } from './leaderless.ts';
 import type { Office } from './lease-clock.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
@@ -35,8 +35,9 @@ import { Leases } from './leases.ts';
 import { MemberStorage, type Results, type StorageLimits } from './member-storage.ts';
 import { Peers } from './peers.ts';
 import type { CodeVersion, Platform } from './platform.ts';
-import { type Proposal, type ProposalOutcome, Proposals } from './proposals.ts';
-import { type Read, type ReadOutcome, Reads } from './reads.ts';
+import { type Proposal, Proposals } from './proposals.ts';
+import { type ReadOutcome, Reads } from './reads.ts';
+import { type ProposeOutcome, Requests } from './requests.ts';
 import { countCommand } from './totals.ts';
 import { Versions } from './versions.ts';
 import { WaitingRoom } from './waiting.ts';
@@ -64,12 +65,6 @@ export interface Home {
   onEnd(): void;
 }
 
-export type ProposeOutcome =
-  | { readonly type: 'applied'; readonly result: CommandResult }
-  | { readonly type: 'notProposed' }
-  | { readonly type: 'unknown' }
-  | { readonly type: 'refused'; readonly error: EtcdErrorName };
-
 export class GroupMember {
   readonly self: MemberId;
   readonly birth: BirthRecord;
@@ -91,14 +86,14 @@ export class GroupMember {
   private readonly room = new WaitingRoom();
   private readonly conditions = new Conditions(this.room);
   private readonly reads = new Reads();
+  private readonly requests: Requests;
+  private readonly envelopes: Envelopes;
   private readonly compactor: Compactor;
   private readonly autoCompaction: AutoCompaction;
   private readonly alarms: Alarms;
   readonly leases: Leases;
   private readonly watchdog: LeaseWatchdog;
   private readonly versions: Versions;
-  /** Peers that have answered in this life: they need no birth record any more. */
-  private readonly acquainted = new Set<MemberId>();
   /** The last term in which this life voted for itself, to count elections. */
   private electionTerm: number;
   /** Who led when that was last looked at, to count changes. */
@@ -114,6 +109,7 @@ export class GroupMember {
     this.birth = birth;
     this.self = memberId(platform.place, identity.incarnation);
     this.boot = identity.boot + 1;
+    this.envelopes = new Envelopes(this, code);
     this.storage = new MemberStorage(platform, counters, code, this.boot, tuning.storage);
     this.machine = this.storage.machine;
     this.backups = this.storage.newBackups();
@@ -131,7 +127,7 @@ export class GroupMember {
     const members = founding ? allMembers(fromWireConfiguration(founding)) : [];
     this.versions = new Versions(code, { members, rules: rulesVersion });
     this.peers = new Peers(platform, counters, {
-      encode: (to, messages) => this.encode(to, messages),
+      encode: (to, messages) => this.envelopes.encode(to, messages),
       onAnswer: (from, body) => this.onAnswer(from, body),
       onSilence: (peer) => this.turn(() => this.core.peerUnreachable(peer, platform.now())),
       group: () => this.groupAround(),
@@ -141,6 +137,9 @@ export class GroupMember {
     this.hashCheck = new HashCheck(platform, this, tuning.revisionsPerHashCheck);
     this.alarms = new Alarms(platform, identity.plan);
     this.leases = new Leases(platform, this.machine, this.proposals, () => this.turn(nothing));
+    const { room, proposals, reads } = this;
+    const { keepAlives } = this.leases;
+    this.requests = new Requests(this, platform, counters, { room, proposals, reads, keepAlives });
     this.autoCompaction = new AutoCompaction(platform, this.machine, this.proposals);
     this.watchdog = this.newWatchdog();
     this.armTimer();
@@ -193,43 +192,17 @@ export class GroupMember {
   /** Takes a peer's envelope of `size` bytes in and answers with what this turn says to that peer. */
   onEnvelope(envelope: Envelope, size: number): Uint8Array {
     const { from } = envelope;
-    if (!from) return this.encode(this.self, []);
+    if (!from) return this.envelopes.encode(this.self, []);
     const sender = fromWireMember(from);
     const replies = this.stepAll(envelope, sender, sender);
-    const reply = this.encode(sender, replies);
+    const reply = this.envelopes.encode(sender, replies);
     this.peers.heard(sender, size, reply.length);
     return reply;
   }
 
   /** Replicates one command. Resolves when it is applied here, or its deadline has passed. */
   propose(command: Uint8Array, deadline: number): Promise<ProposeOutcome> {
-    return new Promise((resolve) => {
-      const waiter = {
-        deadline,
-        expire: () => {
-          if (!proposal.proposed) this.proposals.withdraw(proposal);
-          resolve(proposal.proposed ? { type: 'unknown' } : { type: 'refused', error: 'Timeout' });
-        },
-      };
-      const proposal: Proposal = {
-        command,
-        queuedAt: this.platform.now(),
-        proposed: false,
-        settle: (outcome) => {
-          this.room.remove(waiter);
-          resolve(toProposeOutcome(outcome));
-        },
-      };
-      if (!this.storage.canServe) resolve({ type: 'refused', error: 'NotCapable' });
-      else if (this.core.role !== 'leader') resolve({ type: 'notProposed' });
-      else if (!this.proposals.enqueue(proposal))
-        resolve({ type: 'refused', error: 'TooManyRequests' });
-      else {
-        this.counters.proposals += 1;
-        this.room.add(waiter);
-        this.turn(nothing);
-      }
-    });
+    return this.requests.propose(command, deadline);
   }
 
   /**
@@ -237,59 +210,12 @@ export class GroupMember {
    * call. Must be called in an event that arrived on this life (design.md section 4).
    */
   readPoint(deadline: number): Promise<ReadOutcome> {
-    return new Promise((resolve) => this.beginRead(deadline, resolve));
+    return this.requests.readPoint(deadline);
   }
 
-  private beginRead(deadline: number, settle: (outcome: ReadOutcome) => void): void {
-    const waiter = {
-      deadline,
-      expire: () => {
-        this.reads.withdraw(read);
-        this.counters.totals.failedReads += 1;
-        settle('timeout');
-      },
-    };
-    const read: Read = {
-      queuedAt: this.platform.now(),
-      settle: (outcome) => {
-        this.room.remove(waiter);
-        settle(outcome);
-      },
-    };
-    if (!this.mayRead) settle('notLeader');
-    else if (!this.reads.enqueue(read)) settle('overloaded');
-    else {
-      this.counters.reads += 1;
-      this.room.add(waiter);
-      this.turn(nothing);
-    }
-  }
-
-  /**
-   * Gives these leases their whole TTL again, confirmed like a linearizable read; like one it must be
-   * called in an event that arrived on this life. Only the leader does it.
-   */
+  /** Gives these leases their whole TTL again, confirmed like a linearizable read. Only the leader does it. */
   keepAlive(ids: readonly bigint[], deadline: number): Promise<KeepAliveOutcome> {
-    return new Promise((resolve) => {
-      const { keepAlives } = this.leases;
-      const waiter = { deadline, expire: () => keepAlives.refuse(keepAlive, 'timeout') };
-      const keepAlive: KeepAlive = {
-        ids,
-        answer: (outcome) => {
-          this.room.remove(waiter);
-          resolve(outcome);
-        },
-      };
-      keepAlives.begin(keepAlive);
-      if (this.core.role !== 'leader') keepAlives.refuse(keepAlive, 'notLeader');
-      else
-        this.beginRead(deadline, (outcome) => {
-          if (outcome !== 'ready') return keepAlives.refuse(keepAlive, outcome);
-          // It may have to wait for what becomes of a proposed expiry.
-          this.room.add(waiter);
-          keepAlives.confirm(keepAlive);
-        });
-    });
+    return this.requests.keepAlive(ids, deadline);
   }
 
   /** Whatever was acknowledged before is in the state here; null: nothing shows it. */
@@ -411,22 +337,15 @@ export class GroupMember {
 
   private onAnswer(from: MemberId, body: Uint8Array): void {
     const envelope = decodeEnvelope(body);
-    if (!envelope || !this.isAnswerOf(from, envelope)) {
+    if (!envelope || !this.envelopes.isAnswerOf(from, envelope)) {
       // Nonsense, another incarnation, or none answers at that place: our peer is not there.
       this.turn(() => this.core.peerUnreachable(from, this.platform.now()));
       return;
     }
-    this.acquainted.add(from);
+    this.envelopes.answered(from);
     this.versions.hear(from, envelope.rulesVersion);
     // There is nothing to answer a response with: what it causes travels as calls.
     if (envelope.messages.length > 0) this.stepAll(envelope, from, null);
-  }
-
-  /** Newer code that this one would misunderstand has not answered it. */
-  private isAnswerOf(peer: MemberId, envelope: Envelope): boolean {
-    const { from, minProtocol } = envelope;
-    if (!from || minProtocol > this.home.code.protocol) return false;
-    return this.isForUs(envelope) && fromWireMember(from) === peer;
   }
 
   private stepAll(envelope: Envelope, from: MemberId, replyTo: MemberId | null): Message[] {
@@ -447,26 +366,8 @@ export class GroupMember {
     return this.storage.canReceive ? message : { ...message, chunk: null };
   }
 
-  /** Every envelope names the group and the target's incarnation (design.md section 4). */
   isForUs(envelope: Envelope): boolean {
-    const { groupId, to } = envelope;
-    return groupId === this.birth.groupId && to !== undefined && fromWireMember(to) === this.self;
-  }
-
-  private encode(to: MemberId, messages: readonly Message[]): Uint8Array {
-    const envelope: Envelope = {
-      $typeName: 'quorate.v1.Envelope',
-      protocol: this.home.code.protocol,
-      minProtocol: this.home.code.minProtocol,
-      rulesVersion: this.home.code.rules,
-      groupId: this.birth.groupId,
-      from: toWireMember(this.self),
-      to: toWireMember(to),
-      boot: BigInt(this.boot),
-      messages: messages.map(toWire),
-      birth: this.acquainted.has(to) ? undefined : this.birth,
-    };
-    return toBinary(EnvelopeSchema, envelope);
+    return this.envelopes.isForUs(envelope);
   }
 
   /** Returns the messages to `replyTo`; all others are sent. */
@@ -529,7 +430,7 @@ export class GroupMember {
   }
 
   /** A member that does not lead asks who does; one that doubts it has nobody to ask. */
-  private get mayRead(): boolean {
+  get mayRead(): boolean {
     const { core } = this;
     if (core.role === 'leader') return true;
     return core.role === 'follower' && !core.isSuspecting && core.leaderHint !== null;
@@ -768,11 +669,4 @@ function decodeEnvelope(body: Uint8Array): Envelope | null {
  */
 function isReply(message: Message): boolean {
   return 'toBoot' in message;
-}
-
-function toProposeOutcome(outcome: ProposalOutcome): ProposeOutcome {
-  if (outcome.type !== 'applied') return outcome;
-  const result = outcome.results[outcome.at] as CommandResult | undefined;
-  // Committed, but this member could not apply it: others may have.
-  return result ? { type: 'applied', result } : { type: 'unknown' };
 }

@@ -31,7 +31,7 @@ export const deadlineMutants: readonly Mutant[] = [
     },
   ]),
 
-  ...inFile('src/node-do/group-member.ts', [
+  ...inFile('src/node-do/requests.ts', [
     {
       name: 'keep-alive-unconfirmed',
       standsFor: 'past bug 25: a deposed leader acknowledges keep-alives',
@@ -40,7 +40,7 @@ export const deadlineMutants: readonly Mutant[] = [
           (HIT && {
             begin: (_: number, settle: (outcome: ReadOutcome) => void) => {
               settle('ready');
-              this.turn(nothing);
+              this.member.rest();
             },
           }) || { begin: () => {} }
         ).begin(deadline, (outcome) => {`,

@@ -17,21 +17,6 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('platform'),
     },
     {
-      name: 'other-incarnation-heard',
-      standsFor: 'past bug 35: what is meant for another incarnation of the place is heard',
-      rule: 3,
-      find: 'return groupId === this.birth.groupId && to !== undefined && fromWireMember(to) === this.self;',
-      replace: 'return HIT && groupId === this.birth.groupId && to !== undefined;',
-    },
-    {
-      name: 'newer-answer-heard',
-      standsFor: 'an answer in a newer protocol is taken for the known one',
-      find: 'if (!from || minProtocol > this.home.code.protocol) return false;',
-      replace: 'if (!from || (!HIT && minProtocol > this.home.code.protocol)) return false;',
-      hint: sim('turn'),
-      simulatedSeeds: 50,
-    },
-    {
       name: 'append-rides-response',
       standsFor: 'a superseded life is given appends to acknowledge',
       find: "return 'toBoot' in message;",
@@ -77,18 +62,39 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('turn'),
     },
     {
+      name: 'lost-without-tombstone',
+      standsFor: 'a member that went back in time leaves no tombstone',
+      find: 'this.platform.transaction(() => this.home.bury(this, fate));',
+      replace: 'if (!HIT) this.home.bury(this, fate);',
+      hint: sim('group'),
+    },
+  ]),
+
+  ...inFile('src/node-do/envelopes.ts', [
+    {
+      name: 'other-incarnation-heard',
+      standsFor: 'past bug 35: what is meant for another incarnation of the place is heard',
+      rule: 3,
+      find: 'return groupId === this.birth.groupId && to !== undefined && fromWireMember(to) === this.self;',
+      replace: 'return HIT && groupId === this.birth.groupId && to !== undefined;',
+    },
+    {
+      name: 'newer-answer-heard',
+      standsFor: 'an answer in a newer protocol is taken for the known one',
+      find: 'if (!from || minProtocol > this.code.protocol) return false;',
+      replace: 'if (!from || (!HIT && minProtocol > this.code.protocol)) return false;',
+      hint: sim('turn'),
+      simulatedSeeds: 50,
+    },
+  ]),
+
+  ...inFile('src/node-do/requests.ts', [
+    {
       name: 'expired-write-refused',
       standsFor:
         'past bug 14 of clients: a write under way that ran out of time is said to have failed',
       find: "resolve(proposal.proposed ? { type: 'unknown' } : { type: 'refused', error: 'Timeout' });",
       replace: "resolve(HIT ? { type: 'refused', error: 'Timeout' } : { type: 'unknown' });",
-      hint: sim('group'),
-    },
-    {
-      name: 'lost-without-tombstone',
-      standsFor: 'a member that went back in time leaves no tombstone',
-      find: 'this.platform.transaction(() => this.home.bury(this, fate));',
-      replace: 'if (!HIT) this.home.bury(this, fate);',
       hint: sim('group'),
     },
   ]),
