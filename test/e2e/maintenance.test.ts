@@ -4,6 +4,7 @@
  *
  *   HASH_KEYS  20000  keys that are hashed while clients write
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { alarmed } from '../conformance/bad-input/maintenance.ts';
 import { differences } from '../conformance/bad-input/run.ts';
@@ -108,6 +109,32 @@ it('leadership moves to the member that is named, and status tells of it', async
     expect(after.said.leader).toBe(other?.memberId);
     expect(after.said.leader).not.toBe(before.said.leader);
     expect(after.said.errors).toBe(undefined);
+    gateway.close();
+  });
+});
+
+it('a busy leader frees what it has compacted while it is busy, as the others do', async () => {
+  const env = { AUTO_COMPACTION_MODE: 'revision', AUTO_COMPACTION_RETENTION: '300' };
+  await withServer({ members: 3, env }, async ({ url }) => {
+    const gateway = new Gateway(url);
+    const until = Date.now() + 8_000;
+    const write = async (_: unknown, client: number) => {
+      for (let n = 0; Date.now() < until; n += 1)
+        await gateway.put(`k${(client + n) % 200}`, 'v'.repeat(500));
+    };
+    const load = Promise.all(Array.from({ length: 64 }, write));
+    let most = 0;
+    while (Date.now() < until - 500) {
+      await sleep(500);
+      const { members } = await gateway.status();
+      const bytes = members.map(({ role, databaseBytes }) => ({ role, databaseBytes }));
+      const leader = bytes.find(({ role }) => role === 'leader')?.databaseBytes ?? 0;
+      const other = bytes.find(({ role }) => role === 'follower')?.databaseBytes ?? 0;
+      if (leader > 1_000_000) most = Math.max(most, leader / other);
+    }
+    await load;
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(1.35);
     gateway.close();
   });
 });
