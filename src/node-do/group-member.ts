@@ -266,6 +266,10 @@ export class GroupMember {
   /** Resolves when what compactions have dropped is gone from disk here, or at the deadline. */
   compacted(deadline: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.ended) {
+        resolve();
+        return;
+      }
       const waiter = { deadline, expire: resolve };
       this.room.add(waiter);
       void this.compactor.finished().then(() => {
@@ -432,6 +436,7 @@ export class GroupMember {
   /** A member that does not lead asks who does; one that doubts it has nobody to ask. */
   get mayRead(): boolean {
     const { core } = this;
+    if (this.ended) return false;
     if (core.role === 'leader') return true;
     return core.role === 'follower' && !core.isSuspecting && core.leaderHint !== null;
   }
@@ -596,6 +601,8 @@ export class GroupMember {
     this.watches.end();
     this.leases.stop();
     this.conditions.look();
+    // No timer will look at them any more.
+    this.room.sweep(Number.POSITIVE_INFINITY);
   }
 
   /** Those of the preferred places that are voters now. */

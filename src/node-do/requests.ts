@@ -23,6 +23,8 @@ interface At {
   readonly core: Pick<RaftCore, 'role'>;
   /** It can apply what is committed. */
   readonly canServe: boolean;
+  /** It is a member no more, and takes no turns. */
+  readonly isOver: boolean;
   /** It leads, or knows whom to ask. */
   readonly mayRead: boolean;
   /** A turn, in which the queues are looked at. */
@@ -55,6 +57,11 @@ export class Requests {
     this.keepAlives = queues.keepAlives;
   }
 
+  /** A member that has ended may think that it leads, and nothing that waited there would ever be looked at. */
+  private get mayLead(): boolean {
+    return this.member.core.role === 'leader' && !this.member.isOver;
+  }
+
   /** Replicates one command. Resolves when it is applied here, or its deadline has passed. */
   propose(command: Uint8Array, deadline: number): Promise<ProposeOutcome> {
     return new Promise((resolve) => {
@@ -75,7 +82,7 @@ export class Requests {
         },
       };
       if (!this.member.canServe) resolve({ type: 'refused', error: 'NotCapable' });
-      else if (this.member.core.role !== 'leader') resolve({ type: 'notProposed' });
+      else if (!this.mayLead) resolve({ type: 'notProposed' });
       else if (!this.proposals.enqueue(proposal))
         resolve({ type: 'refused', error: 'TooManyRequests' });
       else {
@@ -135,7 +142,7 @@ export class Requests {
         },
       };
       keepAlives.begin(keepAlive);
-      if (this.member.core.role !== 'leader') keepAlives.refuse(keepAlive, 'notLeader');
+      if (!this.mayLead) keepAlives.refuse(keepAlive, 'notLeader');
       else
         this.beginRead(deadline, (outcome) => {
           if (outcome !== 'ready') return keepAlives.refuse(keepAlive, outcome);

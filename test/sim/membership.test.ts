@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { MemberReply } from '../../src/api/gen/member_pb.js';
 import { ChangeMembershipSchema } from '../../src/api/gen/member_pb.js';
 import { StateMachine } from '../../src/kv/state-machine.ts';
+import type { GroupMember } from '../../src/node-do/group-member.ts';
 import { Cluster } from './cluster.ts';
 import { born, get, getOp, hashAt, messageKinds, persist, put, putOp, valueIn } from './support.ts';
 
@@ -459,5 +460,29 @@ describe('a quorum that is lost for good', () => {
     await cluster.world.pass(30_000);
     expect(await get(cluster, 2, 'a')).toBe('new');
     expect(cluster.status(3).groupId).toBe(groupId);
+  });
+});
+
+describe('what is asked of a member that is removed', () => {
+  it('is answered, whether it waits there or comes afterwards: no timer looks at it any more', async () => {
+    const cluster = await born();
+    const { group } = cluster.life(3).member as unknown as { group: GroupMember };
+    const ask = () => {
+      const deadline = cluster.world.now + 3_600_000;
+      return Promise.all([
+        group.propose(new Uint8Array(), deadline).then(({ type }) => type),
+        group.readPoint(deadline),
+        group.keepAlive([7n], deadline),
+        group.until(() => false, deadline),
+        group.compacted(deadline).then(() => 'over'),
+      ]);
+    };
+    const early = group.until(() => false, cluster.world.now + 3_600_000);
+    await reshape(cluster, 1, [1, 2]);
+    await cluster.world.pass(10_000);
+    expect([group.isOver, await cluster.world.settle(early)]).toEqual([true, false]);
+    const late = await cluster.world.settle(ask());
+    expect(late).toEqual(['notProposed', 'notLeader', expect.anything(), false, 'over']);
+    expect(cluster.world.isQuiet).toBe(true);
   });
 });

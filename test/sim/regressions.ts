@@ -49,4 +49,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
       'the one founding place that knew of a group that had moved was wiped, and founded another',
   },
   { seed: 5325, found: 'a place that was to vote never came, and kept its group awake' },
+  {
+    seed: 500000728,
+    found:
+      'a call about members that waited its turn at a leader that was removed was never answered',
+  },
 ];

@@ -62,6 +62,20 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('turn'),
     },
     {
+      name: 'ended-member-waits',
+      standsFor: 'what waits at a member that ends is never answered',
+      find: 'this.room.sweep(Number.POSITIVE_INFINITY);',
+      replace: 'HIT;',
+      hint: sim('membership'),
+    },
+    {
+      name: 'ended-member-reads',
+      standsFor: 'a read that comes to a member that has ended is never answered',
+      find: 'if (this.ended) return false;',
+      replace: 'if (this.ended && !HIT) return false;',
+      hint: sim('membership'),
+    },
+    {
       name: 'lost-without-tombstone',
       standsFor: 'a member that went back in time leaves no tombstone',
       find: 'this.platform.transaction(() => this.home.bury(this, fate));',
