@@ -84,6 +84,9 @@ export const observe = service(
     }),
 );
 
+/** A client that has gone is noticed only when something is told it, so it may have to ask again. */
+const nothingToldMs = 600_000;
+
 function tell(
   caller: Caller,
   prefix: Prefix,
@@ -93,17 +96,27 @@ function tell(
   return waiting(caller, async (session, over) => {
     const lines = streamLines(request, form.headers, () => session.close());
     let hasBegun = false;
+    let isQuiet = false;
+    const startQuiet = () =>
+      setTimeout(() => {
+        isQuiet = true;
+        session.close();
+      }, nothingToldMs);
+    let quiet = startQuiet();
     try {
       for await (const told of leaderships(caller, prefix, session)) {
         if (!hasBegun) begin(lines.response);
         hasBegun = true;
         if (!(await lines.write(form.part(LeaderResponseSchema, told)))) return;
+        clearTimeout(quiet);
+        quiet = startQuiet();
       }
-      throw over();
+      throw isQuiet ? new Unanswered('Timeout', false, '') : over();
     } catch (error) {
       if (!hasBegun) throw error;
       await lines.write(form.lastPart(nameOf(error)));
     } finally {
+      clearTimeout(quiet);
       lines.close();
     }
   });

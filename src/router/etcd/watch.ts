@@ -22,10 +22,13 @@ import { readStream } from './stream-body.ts';
 import { serveWatchSocket } from './watch-socket.ts';
 import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
 
-/** Until then somebody has to have answered the first request. */
+/** Until then somebody has to have answered the first request; one that asks for nothing waits as long. */
 const firstAnswerMs = 10_000;
-/** A stream that asks for nothing is answered by nothing, but not for ever. */
-const idleMaxMs = 600_000;
+/**
+ * A body whose requests have all been answered, and of whose watches none is alive, will be told nothing more.
+ * etcd's stream stays open until its client goes; here that might go unnoticed (below), so it ends.
+ */
+const nothingLeftMs = 10_000;
 /**
  * The runtime tells us that a client is gone when we write to it, and not always before: an idle stream
  * says something now and then.
@@ -70,9 +73,8 @@ async function serveStream(call: Asked): Promise<Response> {
   const stream = new EtcdWatchStream(session);
   for (const one of asked) stream.ask(one);
   request.signal?.addEventListener('abort', () => session.close());
-  const limitMs = stream.isIdle ? idleMaxMs : firstAnswerMs;
-  const isClients = remainingMs(deadline) <= limitMs;
-  const over = timer(Math.min(limitMs, remainingMs(deadline)), () => session.close());
+  const isClients = remainingMs(deadline) <= firstAnswerMs;
+  const over = timer(Math.min(firstAnswerMs, remainingMs(deadline)), () => session.close());
   const first = await session.next();
   clearTimeout(over);
   if (first === null) return namedError(isClients ? 'DeadlineExceeded' : 'Timeout');
@@ -87,18 +89,22 @@ async function serveStream(call: Asked): Promise<Response> {
     void lines.write(form.lastPart('DeadlineExceeded')).then(() => lines.close());
     session.close();
   });
+  let nothingLeft: ReturnType<typeof timer>;
   const run = async () => {
     for (let message = first as WatchMessage | null; message; message = await session.next()) {
       if (message.type === 'noLeader') await lines.write(form.lastPart('NoLeader'));
       for (const answer of stream.responses(message))
         if (!(await lines.write(form.part(WatchResponseSchema, answer)))) return;
+      if (stream.isIdle) nothingLeft ??= timer(nothingLeftMs, () => session.close());
     }
   };
   void run().finally(() => {
     clearInterval(ticker);
     clearInterval(keeper);
     clearTimeout(late);
+    clearTimeout(nothingLeft);
     session.close();
+    lines.close();
   });
   return lines.response;
 }

@@ -62,13 +62,6 @@ export const turnMutants: readonly Mutant[] = [
       hint: sim('turn'),
     },
     {
-      name: 'ended-member-waits',
-      standsFor: 'what waits at a member that ends is never answered',
-      find: 'this.room.sweep(Number.POSITIVE_INFINITY);',
-      replace: 'HIT;',
-      hint: sim('membership'),
-    },
-    {
       name: 'ended-member-reads',
       standsFor: 'a read that comes to a member that has ended is never answered',
       find: 'if (this.ended) return false;',

@@ -4,6 +4,23 @@ import { inFile, type Mutant } from '../mutant.ts';
 const hint = ['test/sim/watch/hub.test.ts', 'test/sim/watch/hub-random.test.ts'];
 
 export const watchMutants: readonly Mutant[] = [
+  ...inFile('src/router/etcd/watch.ts', [
+    {
+      name: 'refused-stream-stays',
+      standsFor: 'a stream of which nothing is left is held for a client that may be gone',
+      find: 'if (stream.isIdle) nothingLeft ??= timer(nothingLeftMs, () => session.close());',
+      replace:
+        'if (stream.isIdle && !HIT) nothingLeft ??= timer(nothingLeftMs, () => session.close());',
+      hint: ['test/router/watch/stream.test.ts'],
+    },
+    {
+      name: 'live-stream-ends',
+      standsFor: 'a stream ends while one of its watches is alive',
+      find: 'if (stream.isIdle) nothingLeft ??= timer(nothingLeftMs, () => session.close());',
+      replace: 'if (HIT) nothingLeft ??= timer(nothingLeftMs, () => session.close());',
+      hint: ['test/router/watch/stream.test.ts'],
+    },
+  ]),
   ...inFile('src/node-do/leaderless.ts', [
     {
       name: 'leaderless-at-once',

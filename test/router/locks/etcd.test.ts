@@ -212,6 +212,18 @@ describe('an election', () => {
       expect((await post(`election/${call}`, {})).json).toMatchObject(noField);
   });
 
+  test('that tells its observer nothing for ten minutes has it ask again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const answer = post('election/observe', { name: b64('e') });
+    await settle();
+    await vi.advanceTimersByTimeAsync(599_000);
+    await settle();
+    expect(group.at.hub.sizes.sockets).toBe(1);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await answer).toMatchObject({ status: 503, json: { code: 14 } });
+    expect(group.at.hub.sizes.sockets).toBe(0);
+  });
+
   test('is observed: each leader, and each value, from the first on', async () => {
     const request = new Request('http://x/v3/election/observe', {
       method: 'POST',

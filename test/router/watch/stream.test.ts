@@ -1,10 +1,12 @@
 /** /v3/watch: what the gateway says of watches, and to requests that are none (src/router/etcd/watch*.ts). */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createRouter } from '../../../src/router/app.ts';
 import { bytes, del, set } from '../../kv/support.ts';
 import { Group } from './group.ts';
 
 const app = createRouter();
+
+afterEach(() => vi.useRealTimers());
 const key = (text: string) => btoa(text);
 
 class Client {
@@ -215,5 +217,39 @@ describe('a request that is no watch', () => {
     });
     const response = await app.fetch(request, group.env);
     expect(response.status).toBe(504);
+  });
+});
+
+describe('a stream that will be told nothing more', () => {
+  it.each([
+    ['all of its watches were refused', [create('a', { start_revision: -5 })], 1],
+    ['all of its watches were canceled', [create('a'), { cancel_request: { watch_id: 0 } }], 2],
+  ])('ends after ten seconds: %s', async (_, asked, answers) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const group = new Group();
+    const client = await Client.open(group, ...asked);
+    expect((await client.read(answers)).length).toBe(answers);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await client.read(1)).toEqual([]);
+    expect(group.at.hub.sizes.sockets).toBe(0);
+  });
+
+  it('does not end while a watch is alive', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const group = new Group();
+    const client = await Client.open(group, create('a', { start_revision: -5 }), create('a'));
+    expect((await client.read(2)).length).toBe(2);
+    await vi.advanceTimersByTimeAsync(60_000);
+    group.at.apply(set('a'));
+    expect((await client.read(1)).length).toBe(1);
+    await client.close();
+  });
+
+  it('and asks for nothing is refused after ten seconds', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const request = new Request('http://quorate/v3/watch', { method: 'POST', body: '{}' });
+    const answer = app.fetch(request, new Group().env);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect((await answer).status).toBe(503);
   });
 });
