@@ -54,4 +54,8 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a call about members that waited its turn at a leader that was removed was never answered',
   },
+  {
+    seed: 500001456,
+    found: 'a storage that was set back knew no more of newer rules, and its member led (oracle)',
+  },
 ];

@@ -58,8 +58,9 @@ export class Shadow {
     return this.isUnreliable || index < this.start || this.termAt(index) === term;
   }
 
-  /** The newest rules of any entry in the log. */
+  /** The newest rules of any entry in the log; 0: not known, of a log that was set back. */
   get newestRules(): number {
+    if (this.isUnreliable) return 0;
     return this.entries.findLast(({ rules }) => rules > 0)?.rules ?? 0;
   }
 
