@@ -17,6 +17,7 @@ import {
   type TxnResponse,
   TxnResponseSchema,
 } from '../api/gen/rpc_pb.js';
+import { clusterRulesVersion } from './batch.ts';
 import { type Bounds, boundsOf, compareBytes } from './bounds.ts';
 import { holds } from './compare.ts';
 import { countKeys, drain, rangeAt, unboundedVisits, type Visits } from './range.ts';
@@ -83,9 +84,12 @@ function checkOps(store: Store, path: Path, check: CheckOp): EtcdErrorName | nul
 const checkPutOp: CheckOp = (store, op) => {
   if (op.case !== 'requestPut') return null;
   const { key, ignoreValue, ignoreLease } = op.value;
-  const fault = checkLease(store, op.value);
-  if (fault || !(ignoreValue || ignoreLease)) return fault;
-  return readLive(store.sql, key, store.progress.revision) ? null : 'KeyNotFound';
+  const { sql, progress } = store;
+  const noLease = checkLease(store, op.value);
+  if (!ignoreValue && !ignoreLease) return noLease;
+  const noKey = readLive(sql, key, progress.revision) ? null : 'KeyNotFound';
+  // etcd looks for the key first; a put of its own looks for the lease first, in both.
+  return progress.rulesVersion < clusterRulesVersion ? (noLease ?? noKey) : (noKey ?? noLease);
 };
 
 const checkRangeOp: CheckOp = (store, op) =>

@@ -124,7 +124,7 @@ export class Model {
 
   put(request: PutRequest): PutResponse {
     if (request.key.length === 0) throw new Refused('EmptyKey');
-    this.checkPut(request);
+    this.checkPut(request, true);
     const response = this.runPut(request, this.revision + 1n);
     this.revision += 1n;
     return response;
@@ -229,12 +229,15 @@ export class Model {
     });
   }
 
-  private checkPut({ key, value, ignoreValue, ignoreLease, lease }: PutRequest): void {
+  private checkPut(request: PutRequest, isAlone: boolean): void {
+    const { key, value, ignoreValue, ignoreLease, lease } = request;
     if (ignoreValue && value.length > 0) throw new Refused('ValueProvided');
     if (ignoreLease && lease !== 0n) throw new Refused('LeaseProvided');
-    if (lease !== 0n && !this.lease(lease)?.ttl) throw new Refused('LeaseNotFound');
+    const noLease = lease !== 0n && !this.lease(lease)?.ttl;
+    if (isAlone && noLease) throw new Refused('LeaseNotFound');
     const missing = this.at(hex(key), this.revision) === null;
     if (missing && (ignoreValue || ignoreLease)) throw new Refused('KeyNotFound');
+    if (noLease) throw new Refused('LeaseNotFound');
   }
 
   private runPut(request: PutRequest, next: bigint): PutResponse {
@@ -291,7 +294,7 @@ export class Model {
   /** Every put of the path, then every range of it. */
   private checkPath(request: TxnRequest, path: boolean[]): void {
     this.checkOps(request, path.slice(), (op) => {
-      if (op.case === 'requestPut') this.checkPut(op.value);
+      if (op.case === 'requestPut') this.checkPut(op.value, false);
     });
     this.checkOps(request, path.slice(), (op) => {
       if (op.case !== 'requestRange' || op.value.revision === 0n) return;

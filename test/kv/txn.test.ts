@@ -9,8 +9,9 @@ import {
   Compare_CompareTarget as Target,
   type TxnRequestSchema,
 } from '../../src/api/gen/rpc_pb.js';
+import { encodeBatch } from '../../src/kv/batch.ts';
 import { drain } from '../../src/kv/range.ts';
-import { bytes, compact, del, Machine, set, text, txn, zero } from './support.ts';
+import { bytes, compact, del, Machine, put, set, text, txn, zero } from './support.ts';
 
 const op = (request: NonNullable<MessageInitShape<typeof RequestOpSchema>['request']>): RequestOp =>
   create(RequestOpSchema, { request } as MessageInitShape<typeof RequestOpSchema>);
@@ -216,6 +217,18 @@ describe('a transaction is refused as a whole, before any write', () => {
     // The branch that is not taken is not asked.
     const other = txn({ compare: [never], success: [bad], failure: [putOp('x')] });
     expect(machine.error(other)).toBe('ok');
+  });
+
+  test('a missing key is told before a missing lease, but by a put of its own after it', () => {
+    const machine = new Machine();
+    const init = { key: bytes('none'), ignoreValue: true, lease: 424242n };
+    const both = txn({ success: [putOp('none', '', init)] });
+    expect(machine.error(both)).toBe('KeyNotFound');
+    expect(machine.error(put(init))).toBe('LeaseNotFound');
+    // Entries of the rules before answer as they always did.
+    expect(machine.applyEntry(encodeBatch([both], 3))).toEqual([
+      expect.objectContaining({ error: 'LeaseNotFound' }),
+    ]);
   });
 
   test('a key that only an earlier operation removes counts as present, then as missing', () => {

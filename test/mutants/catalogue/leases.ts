@@ -88,6 +88,15 @@ export const leaseMutants: readonly Mutant[] = [
       hint: kv('leases'),
     },
   ]),
+  ...inFile('src/kv/txn.ts', [
+    {
+      name: 'old-entries-of-new-rules',
+      standsFor: 'an entry of the rules before is answered with another error than it was',
+      find: 'progress.rulesVersion < clusterRulesVersion ?',
+      replace: 'progress.rulesVersion < clusterRulesVersion && !HIT ?',
+      hint: kv('txn'),
+    },
+  ]),
   ...inFile('src/kv/puts.ts', [
     {
       name: 'collects-old-keys',
