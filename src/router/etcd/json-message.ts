@@ -16,6 +16,7 @@ import {
 } from '@bufbuild/protobuf';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { decodeBase64 } from './base64.ts';
+import { type FieldNames, fieldNamedTwice, type NamedField } from './json-names.ts';
 import { BadJson, LongNumber, parseFirstValue } from './json-text.ts';
 
 /** Deeper nesting is refused; the deepest request that means anything is 16 transactions. */
@@ -26,13 +27,17 @@ class NeedsDigits extends Error {}
 
 /** The message that the first JSON value of `text` describes; throws BadJson. */
 export function readMessage<D extends DescMessage>(desc: D, text: string): MessageShape<D> {
-  const reader = readerFor(desc);
+  const { read, fields } = readerFor(desc);
+  let message: unknown;
   try {
-    return reader(parseFirstValue(text), 0) as MessageShape<D>;
+    message = read(parseFirstValue(text), 0);
   } catch (error) {
     if (!(error instanceof NeedsDigits)) throw error;
-    return reader(parseFirstValue(text, true), 0) as MessageShape<D>;
+    message = read(parseFirstValue(text, true), 0);
   }
+  const twice = fieldNamedTwice(text, fields);
+  if (twice !== null) throw new BadJson(`proto: duplicate field "${twice}"`);
+  return message as MessageShape<D>;
 }
 
 /** A message is never longer encoded than as JSON, so only long texts need to be measured. */
@@ -47,7 +52,7 @@ export function encodedSize<D extends DescMessage>(
 type Fields = Record<string, unknown>;
 type ReadValue = (json: unknown, depth: number) => unknown;
 
-interface FieldReader {
+interface FieldReader extends NamedField {
   readonly field: DescField;
   /** Property of the message: the field's own, or its oneof's. */
   readonly property: string;
@@ -55,17 +60,25 @@ interface FieldReader {
   readonly read: ReadValue;
 }
 
-const readers = new Map<DescMessage, ReadValue>();
+interface MessageReader {
+  readonly fields: FieldNames;
+  readonly read: ReadValue;
+}
 
-function readerFor(desc: DescMessage): ReadValue {
+const readers = new Map<DescMessage, MessageReader>();
+
+function readerFor(desc: DescMessage): MessageReader {
   let reader = readers.get(desc);
   if (reader === undefined) {
     const fields = new Map<string, FieldReader>();
-    reader = (json, depth) => readObject(desc, fields, json, depth);
+    reader = { fields, read: (json, depth) => readObject(desc, fields, json, depth) };
     // Before the fields: a transaction contains transactions.
     readers.set(desc, reader);
-    for (const field of desc.fields) {
+    if (desc.fields.length > 32) throw new Error(`more fields than bits: ${desc.typeName}`);
+    for (const [index, field] of desc.fields.entries()) {
       const fieldReader = {
+        bit: 1 << index,
+        inside: field.message === undefined ? null : readerFor(field.message).fields,
         field,
         property: field.oneof?.localName ?? field.localName,
         oneofCase: field.oneof === undefined ? null : field.localName,
@@ -90,12 +103,9 @@ function readObject(
   if (depth > depthMax) throw new BadJson('proto: exceeded maximum recursion depth');
   const message = create(desc) as Fields;
   const source = json as Fields;
-  const seen: DescField[] = [];
   for (const key of Object.keys(source)) {
     const reader = fields.get(key);
     if (reader === undefined) continue; // Unknown fields are ignored.
-    if (seen.includes(reader.field)) throw new BadJson(`proto: duplicate field "${key}"`);
-    seen.push(reader.field);
     const value = source[key];
     if (value === null || value === undefined) continue; // null is the default.
     const { property, oneofCase } = reader;
@@ -121,7 +131,7 @@ function valueReader(field: DescField): ReadValue {
     case 'enum':
       return enumReader(field, field.enum.values);
     case 'message':
-      return readerFor(field.message);
+      return readerFor(field.message).read;
     case 'list':
       return listReader(field);
     case 'map':
@@ -134,7 +144,7 @@ function valueReader(field: DescField): ReadValue {
 function listReader(field: DescField & { fieldKind: 'list' }): ReadValue {
   const readItem =
     field.listKind === 'message'
-      ? readerFor(field.message)
+      ? readerFor(field.message).read
       : field.listKind === 'enum'
         ? enumReader(field, field.enum.values)
         : scalarReader(field, field.scalar);

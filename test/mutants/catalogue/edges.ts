@@ -3,6 +3,7 @@ import { inFile, type Mutant } from '../mutant.ts';
 
 const metrics = ['test/router/metrics/metrics.test.ts'];
 const paths = ['test/router/paths.test.ts'];
+const names = ['test/router/json-names.test.ts'];
 const members = ['test/sim/metrics.test.ts'];
 
 export const edgeMutants: readonly Mutant[] = [
@@ -20,6 +21,22 @@ export const edgeMutants: readonly Mutant[] = [
       find: "if (place === 'none') return",
       replace: "if (place === 'none' && !HIT) return",
       hint: metrics,
+    },
+  ]),
+  ...inFile('src/router/etcd/json-names.ts', [
+    {
+      name: 'twice-is-once',
+      standsFor: 'of a field that is named twice the last one is stored, where etcd refuses',
+      find: 'if ((open.seen & field.bit) !== 0)',
+      replace: 'if ((open.seen & field.bit) !== 0 && !HIT)',
+      hint: names,
+    },
+    {
+      name: 'unknown-is-known',
+      standsFor: 'what nobody knows is refused, where etcd ignores it',
+      find: 'open.inside = field?.inside ?? null;',
+      replace: 'open.inside = field?.inside ?? (HIT ? open.fields : null);',
+      hint: names,
     },
   ]),
   ...inFile('src/router/metrics/text.ts', [
