@@ -58,4 +58,8 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 500001456,
     found: 'a storage that was set back knew no more of newer rules, and its member led (oracle)',
   },
+  {
+    seed: 500004319,
+    found: 'an answer crossed the moment at which its member was set back, in its order (oracle)',
+  },
 ];

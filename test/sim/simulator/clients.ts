@@ -155,23 +155,27 @@ export class Client {
     op = requestOf(call),
   ): Promise<Answered | 'failed' | 'unknown'> {
     const pending = this.simulation.history.begin(this.number, call);
+    const { generations } = this.simulation;
     const outcome =
       via === 'router'
         ? await this.ask(isWrite(call) ? 'write' : 'read', op)
         : await this.askPlace(place, op, via === 'serializable');
     this.simulation.trace(() => `client ${this.number}: ${JSON.stringify(call)} ${shown(outcome)}`);
-    return this.conclude(call, pending, outcome);
+    return this.conclude(call, pending, outcome, generations);
   }
 
   private conclude(
     call: Call,
     pending: Pending,
     outcome: Outcome,
+    generations: number,
   ): Answered | 'failed' | 'unknown' {
     if (outcome === 'failed') pending.failed();
     else if (outcome === 'unknown') pending.unknown();
     else {
-      const success = outcomeOf(call, outcome, (...ids) => this.simulation.serverOf(...ids));
+      const success = outcomeOf(call, outcome, (...ids) =>
+        this.simulation.serverOf(...ids, generations),
+      );
       this.learn(success);
       pending.answer(success);
       return success;

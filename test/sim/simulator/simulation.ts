@@ -61,6 +61,7 @@ export class Simulation {
   private readonly lines: string[] | null;
   private current: Life | null = null;
   private callsUnderWay = 0;
+  private answersBetween = 0;
   events = 0;
 
   constructor(plan: Plan, lines: string[] | null) {
@@ -153,11 +154,22 @@ export class Simulation {
     return best?.place ?? null;
   }
 
-  /** Group and name of a member by numeric ids; another one once its storage was set back. */
-  serverOf(clusterId: bigint, memberId: bigint): string {
-    let generations = 0;
-    for (const { generation } of this.places.values()) generations += generation;
-    return `${clusterId}/${memberId}/${generations}`;
+  /**
+   * Group and name of a member by numeric ids; another one once its storage was set back. `then`: the generations when
+   * it was asked. What it said before such a moment and what after may both arrive later: that is nobody’s.
+   */
+  serverOf(clusterId: bigint, memberId: bigint, then = this.generations): string {
+    const now = this.generations;
+    if (now === then) return `${clusterId}/${memberId}/${now}`;
+    this.answersBetween += 1;
+    return `${clusterId}/${memberId}/${then} or ${now}, answer ${this.answersBetween}`;
+  }
+
+  /** How often a storage was wiped or set back. */
+  get generations(): number {
+    let all = 0;
+    for (const { generation } of this.places.values()) all += generation;
+    return all;
   }
 
   /** Carries out the plan. False: a violation was found. */
