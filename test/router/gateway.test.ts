@@ -167,6 +167,36 @@ describe('sizes', () => {
     ]);
   });
 
+  test.each([
+    ['auth/user/get', 'name'],
+    ['auth/role/get', 'role'],
+    ['auth/user/add', 'name'],
+    ['auth/user/changepw', 'name'],
+    ['auth/authenticate', 'name'],
+    ['auth/role/revoke', 'key'],
+    ['kv/range', 'key'],
+    ['cluster/member/add', 'peerURLs'],
+    ['lock/unlock', 'key'],
+  ])(
+    '2.5 MB is over the message limit of %s, whatever else is wrong with it',
+    async (rpc, name) => {
+      const text = 'a'.repeat(2_560_000);
+      const value = name === 'key' ? btoa(text) : name === 'peerURLs' ? [text] : text;
+      const { answer, json, fake } = await post(`/v3/${rpc}`, JSON.stringify({ [name]: value }));
+      expect([answer.status, json.code, json.message]).toEqual([
+        429,
+        8,
+        'grpc: received message larger than max (2560005 vs. 2097152)',
+      ]);
+      expect(fake.sent).toHaveLength(0);
+    },
+  );
+
+  test('what a message does not keep does not count', async () => {
+    const body = JSON.stringify({ key: 'YQ==', other: 'a'.repeat(2_560_000) });
+    expect((await post('/v3/kv/range', body)).answer.status).toBe(200);
+  });
+
   test('a body that never ends is not read to its end', async () => {
     let pulled = 0;
     const stream = new ReadableStream({

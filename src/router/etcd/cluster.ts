@@ -17,11 +17,11 @@ import {
   MemberUpdateResponseSchema,
 } from '../../api/gen/cluster_pb.js';
 import { type Cluster, ClusterSchema } from '../../api/gen/member_pb.js';
-import { maxMessageBytes, maxRequestBytes } from '../../api/limits.ts';
+import { maxRequestBytes } from '../../api/limits.ts';
 import { type Deadline, isOver } from '../http/deadline.ts';
 import { askGroup } from '../members/ask.ts';
 import type { AskKind } from '../members/call.ts';
-import { messageTooLarge, namedError } from './errors.ts';
+import { namedError } from './errors.ts';
 import { encodedSize } from './json-message.ts';
 import { answer, type GatewayCall, readOr } from './request.ts';
 
@@ -84,9 +84,8 @@ function service<Q extends DescMessage, R extends DescMessage>(
     const message = readOr(asked, call);
     if (message instanceof Response) return message;
     const { sent, env, tenant, credentials } = call;
-    const size = encodedSize(asked, message, sent.length);
-    if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
-    if (size > maxRequestBytes) return namedError('RequestTooLarge');
+    if (encodedSize(asked, message, sent.length) > maxRequestBytes)
+      return namedError('RequestTooLarge');
     const { kind, request } = plan(message);
     const deadline = kind === 'write' ? patient(call.deadline) : call.deadline;
     if (isOver(deadline)) return namedError('DeadlineExceeded');

@@ -1,13 +1,10 @@
 /** What the services for locks and elections have in common: how they read, wait, and put errors. */
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { etcdErrors, GrpcCode } from '../../api/errors.ts';
-import { maxMessageBytes } from '../../api/limits.ts';
 import { parseGrpcTimeout } from '../http/deadline.ts';
 import { type Caller, Unanswered, WaitOver } from '../locks/caller.ts';
-import { gatewayError, messageTooLarge, namedError } from './errors.ts';
-import { encodedSize } from './json-message.ts';
-import { BadJson } from './json-text.ts';
-import type { GatewayCall } from './request.ts';
+import { gatewayError, namedError } from './errors.ts';
+import { type GatewayCall, readOr } from './request.ts';
 
 /** Of etcd's concurrency package; without a code of gRPC's, so that it becomes Unknown. */
 export class ServiceError extends Error {
@@ -27,9 +24,8 @@ export function service<Q extends DescMessage>(
 ): (call: GatewayCall) => Promise<Response> {
   return async (call) => {
     try {
-      const message = call.sent.message(request);
-      const size = encodedSize(request, message, call.sent.length);
-      if (size > maxMessageBytes) return messageTooLarge(size, maxMessageBytes);
+      const message = readOr(request, call);
+      if (message instanceof Response) return message;
       const served = serve(callerOf(call), message, call);
       // A key that nobody waits with any more has to go.
       call.keepGoing(served.catch(() => {}));
@@ -52,7 +48,6 @@ function callerOf({ request, env, tenant, credentials }: GatewayCall): Caller {
  * keeps its code all the same: a client that is told Unknown would not try again.
  */
 function errorResponse(error: unknown): Response {
-  if (error instanceof BadJson) return gatewayError(GrpcCode.InvalidArgument, error.message);
   if (error instanceof ServiceError) return gatewayError(GrpcCode.Unknown, error.message);
   if (error instanceof WaitOver) {
     if (error.why === 'late') return namedError('DeadlineExceeded');

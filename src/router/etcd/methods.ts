@@ -128,25 +128,17 @@ export function planTimeToLive(value: LeaseTimeToLiveRequest): Plan {
   return { kind: 'read', op: { case: 'leaseTimeToLive', value } };
 }
 
-/** `sentLength` bounds the encoded size; without it the message is not measured. */
-export function planRange(value: RangeRequest, sentLength = 0): Plan {
-  return planRead(
-    { case: 'range', value },
-    value.serializable,
-    () => checkRange(value),
-    () => encodedSize(RangeRequestSchema, value, sentLength),
-  );
+export function planRange(value: RangeRequest): Plan {
+  return planRead({ case: 'range', value }, value.serializable, checkRange(value));
 }
 
-export function planTxn(value: TxnRequest, sentLength = 0): Plan {
-  const check = () => checkTxn(value);
-  if (!isReadOnlyTxn(value)) return planWrite({ case: 'txn', value }, check);
+export function planTxn(value: TxnRequest): Plan {
+  if (!isReadOnlyTxn(value)) return planWrite({ case: 'txn', value }, () => checkTxn(value));
   // etcd also calls a transaction without any operation serializable. It may carry compares,
   // though, and their answer would be stale without anybody having asked for that.
   const empty = value.success.length === 0 && value.failure.length === 0;
-  return planRead({ case: 'readTxn', value }, !empty && isSerializableTxn(value), check, () =>
-    encodedSize(TxnRequestSchema, value, sentLength),
-  );
+  const serializable = !empty && isSerializableTxn(value);
+  return planRead({ case: 'readTxn', value }, serializable, checkTxn(value));
 }
 
 /** In etcd's order: the transport's limit, then the request's own faults, then the log's limit. */
@@ -171,15 +163,7 @@ export function planWrite(
   return { kind: 'write', op: { case: 'command', value: encoded }, repeatable: true };
 }
 
-function planRead(
-  op: MemberOp,
-  serializable: boolean,
-  check: () => EtcdErrorName | null,
-  measure: () => number,
-): Plan {
-  const size = measure();
-  if (size > maxMessageBytes) return { kind: 'oversized', size };
-  const error = check();
+function planRead(op: MemberOp, serializable: boolean, error: EtcdErrorName | null): Plan {
   if (error !== null) return { kind: 'refused', error };
   return { kind: serializable ? 'serializable' : 'read', op };
 }
@@ -187,9 +171,16 @@ function planRead(
 export function method<Q extends DescMessage>(
   request: Q,
   response: DescMessage,
-  plan: (message: MessageShape<Q>, sentLength: number) => Plan,
+  plan: (message: MessageShape<Q>) => Plan,
 ): Method {
-  return { plan: (sent) => plan(sent.message(request), sent.length), response };
+  return {
+    plan: (sent) => {
+      const message = sent.message(request);
+      const size = encodedSize(request, message, sent.length);
+      return size > maxMessageBytes ? { kind: 'oversized', size } : plan(message);
+    },
+    response,
+  };
 }
 
 /** Size of the request inside an encoded Command: without the field's tag and length. */

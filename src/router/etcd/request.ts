@@ -8,6 +8,7 @@ import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { type Sent, sentAs } from './form.ts';
+import { encodedSize } from './json-message.ts';
 import { BadJson } from './json-text.ts';
 
 /** One call, its body read. */
@@ -73,13 +74,15 @@ function badMessage(message: string): Response {
   return gatewayError(GrpcCode.InvalidArgument, message);
 }
 
-/** The message that was sent, or the refusal of what is none. */
+/** The message that was sent, or the refusal of what is none or is larger than gRPC takes. */
 export function readOr<D extends DescMessage>(
   desc: D,
   { sent }: GatewayCall,
 ): MessageShape<D> | Response {
   try {
-    return sent.message(desc);
+    const message = sent.message(desc);
+    const size = encodedSize(desc, message, sent.length);
+    return size <= maxMessageBytes ? message : messageTooLarge(size, maxMessageBytes);
   } catch (error) {
     if (!(error instanceof BadJson)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);
