@@ -16,7 +16,7 @@ import { Committed } from './committed.ts';
 import { describeCall } from './describe.ts';
 import { Faults } from './faults.ts';
 import { Fingerprint } from './fingerprint.ts';
-import { Groups } from './groups.ts';
+import { Groups, groupIdOf } from './groups.ts';
 import { Leases } from './leases.ts';
 import { Locks } from './locks.ts';
 import { firstClient, Network } from './network.ts';
@@ -210,8 +210,15 @@ export class Simulation {
   get isAtRest(): boolean {
     if (this.callsUnderWay > 0) return false;
     return [...this.places.values()].every(
-      ({ life }) => !life || (!life.waits && !life.isBusy && !life.isGateClosed),
+      ({ life }) =>
+        !life || this.isLeftBehind(life) || (!life.waits && !life.isBusy && !life.isGateClosed),
     );
+  }
+
+  /** Of the group that was given up: it looks for a quorum at growing intervals, until somebody deletes it. */
+  private isLeftBehind(life: Life): boolean {
+    const group = groupIdOf(life);
+    return this.groups.isRecovered && group !== null && group !== this.groups.successorId;
   }
 
   /** One event of a life: what it does, all reactions to it, and a look at it. */
