@@ -247,13 +247,13 @@ export class GroupMember {
     return (await this.findLeader(0, deadline)) !== null;
   }
 
-  /** A turn that asks the core for something; `holds` is waited for afterwards. */
-  async ask<T>(input: (core: RaftCore, now: number) => T): Promise<T> {
-    let result: T | undefined;
+  /** A turn that asks the core for something; null: this is a member no more, and takes none. */
+  async ask<T>(input: (core: RaftCore, now: number) => T): Promise<T | null> {
+    let result: T | null = null;
     this.turn(() => {
       result = input(this.core, this.platform.now());
     });
-    return result as T;
+    return result;
   }
 
   /** Resolves true when `holds` does, which is looked at after every turn; false at the deadline. */

@@ -110,11 +110,13 @@ export class Membership {
       });
     let result = await ask();
     // A leader that was asleep until now has to hear of a quorum before it changes anything.
-    if (!result.ok && result.reason === 'notReady' && (await group.hasQuorum(deadline))) {
+    const isNotReady = result && !result.ok && result.reason === 'notReady';
+    if (isNotReady && (await group.hasQuorum(deadline))) {
       const refused = permitted();
       if (refused) return refused;
       result = await ask();
     }
+    if (result === null) return 'notLeader';
     if (!result.ok) {
       const { reason } = result;
       return reason === 'noChange' ? this.whileLeading(deadline) : refusals[reason];
@@ -173,6 +175,7 @@ export class Membership {
   async transferTo(to: MemberId, deadline: number): Promise<ChangeOutcome> {
     const { group } = this;
     const result = await group.ask((core, now) => core.transferLeader(to, now));
+    if (result === null) return 'notLeader';
     if (result !== 'ok') return transferRefusals[result];
     if (to === group.self) return this.whileLeading(deadline);
     const { core } = group;

@@ -475,6 +475,7 @@ describe('what is asked of a member that is removed', () => {
         group.keepAlive([7n], deadline),
         group.until(() => false, deadline),
         group.compacted(deadline).then(() => 'over'),
+        group.ask((core) => core.role),
       ]);
     };
     const early = group.until(() => false, cluster.world.now + 3_600_000);
@@ -482,7 +483,7 @@ describe('what is asked of a member that is removed', () => {
     await cluster.world.pass(10_000);
     expect([group.isOver, await cluster.world.settle(early)]).toEqual([true, false]);
     const late = await cluster.world.settle(ask());
-    expect(late).toEqual(['notProposed', 'notLeader', expect.anything(), false, 'over']);
+    expect(late).toEqual(['notProposed', 'notLeader', expect.anything(), false, 'over', null]);
     expect(cluster.world.isQuiet).toBe(true);
   });
 });

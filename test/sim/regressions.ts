@@ -62,4 +62,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 500004319,
     found: 'an answer crossed the moment at which its member was set back, in its order (oracle)',
   },
+  {
+    seed: 600000268,
+    found:
+      'a change of members that came to a member which had ended threw instead of being sent on',
+  },
 ];
