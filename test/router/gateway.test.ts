@@ -107,6 +107,7 @@ describe('bodies that etcd refuses', () => {
     ['a huge exponent', '{"key":"YQ==","limit":"1e9999"}'],
     ['a bool for a number', '{"key":"YQ==","limit":true}'],
     ['an unknown enum name', '{"key":"YQ==","sort_order":"descend"}'],
+    ['one field twice', '{"key":"YQ==","key":"Yg=="}'],
     ['one field by both names', '{"key":"YQ==","range_end":"Yg==","rangeEnd":"Yw=="}'],
   ])('%s', async (_, body) => {
     const { answer, json, fake } = await post('/v3/kv/range', body);
