@@ -67,4 +67,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a change of members that came to a member which had ended threw instead of being sent on',
   },
+  {
+    seed: 599463383,
+    found:
+      'a revocation that was under way for long took a key with it that was put meanwhile (oracle)',
+  },
 ];

@@ -41,7 +41,7 @@ export class LeaseKeys {
   async attach(client: Client, id: bigint): Promise<string> {
     const { keys, acknowledged } = this.of(id);
     const key = `${prefixOf(id)}${String(keys.length).padStart(3, '0')}`;
-    keys.push(key);
+    this.hangs(id, key);
     const done = await client.record(put(key, key), 'router', 0, leasedPut(key, id));
     if (typeof done === 'string') return `key ${done}`;
     acknowledged.add(key);
@@ -77,7 +77,10 @@ export class LeaseKeys {
 
   /** Somebody else puts this key with the lease, once. */
   hangs(id: bigint, key: string): void {
-    this.of(id).keys.push(key);
+    const { keys, isRevoked } = this.of(id);
+    keys.push(key);
+    // What was asked for before this key may come about after it.
+    if (isRevoked) this.mayEnd(id, 'revoked');
   }
 
   /** It may end from now on, once, for this reason. */
