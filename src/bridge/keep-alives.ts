@@ -3,6 +3,7 @@
  * under way those that come meanwhile wait, and go together in the next, whichever streams they are of.
  */
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
+import { frame } from '../api/frames.ts';
 import { begin } from './asking.ts';
 import { drained, fail } from './calls.ts';
 import { outcomeUnknown } from './status.ts';
@@ -69,7 +70,7 @@ class Batches {
     let answered = 0;
     let why: unknown = outcomeUnknown();
     try {
-      const body = Buffer.concat(batch.flatMap(({ request }) => [headOf(request), request]));
+      const body = Buffer.concat(batch.map(({ request }) => frame(0, request)));
       for await (const response of this.upstream.stream(path, body, asking))
         batch[answered++]?.resolve(response);
     } catch (error) {
@@ -137,10 +138,4 @@ function serve(
       if (!hasFailed) call.end();
     });
   });
-}
-
-function headOf({ length }: Bytes): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(length, 1);
-  return head;
 }

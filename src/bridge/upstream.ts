@@ -5,6 +5,7 @@
 import { Agent, type Dispatcher, errors } from 'undici';
 import { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
+import { errorFlag, frameHeadBytes, protobufType } from '../api/frames.ts';
 import { CallFailed, canceled, failureOf, late, outcomeUnknown, unreachable } from './status.ts';
 
 export interface Target {
@@ -31,13 +32,10 @@ export interface Asking {
   readonly signal: AbortSignal;
 }
 
-const protobufType = 'application/protobuf';
 const connectTimeoutMs = 5_000;
 /** To one service. More calls wait their turn. */
 const connectionsMax = 256;
 const answerBytesMax = 64 * 1024 * 1024;
-const frameHeadBytes = 5;
-const errorFlag = 0x80;
 const frameBytesMax = 64 * 1024 * 1024;
 
 export class Upstream {

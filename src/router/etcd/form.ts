@@ -12,12 +12,11 @@ import {
   toJsonString,
 } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../../api/errors.ts';
+import { errorFlag, frame, frameHeadBytes, protobufType } from '../../api/frames.ts';
 import { streamError } from './errors.ts';
 import { corsHeaders, gatewaySuccessHeaders } from './headers.ts';
 import { readMessage } from './json-message.ts';
 import { BadJson, decodeText, values } from './json-text.ts';
-
-export const protobufType = 'application/protobuf';
 
 /** How one client writes and wants to read. */
 export interface Form {
@@ -132,14 +131,3 @@ export class SentProtobuf implements Sent {
 
 /** An end of a group that never began. */
 const notAMessage = new Uint8Array([0x0c]);
-const frameHeadBytes = 5;
-const errorFlag = 0x80;
-
-/** As gRPC frames messages: flags, length, bytes. */
-function frame(flags: number, bytes: Uint8Array): Uint8Array {
-  const framed = new Uint8Array(frameHeadBytes + bytes.length);
-  framed[0] = flags;
-  new DataView(framed.buffer).setUint32(1, bytes.length);
-  framed.set(bytes, frameHeadBytes);
-  return framed;
-}
