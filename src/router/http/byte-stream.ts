@@ -3,7 +3,7 @@
  * when the one before is taken, so whatever makes them holds one.
  */
 import { within } from './deadline.ts';
-import { noteEnd } from './stream-ends.ts';
+import { endOfWriter, noteEnd } from './stream-ends.ts';
 
 /** A client that takes nothing for so long has gone, or might as well have. */
 export const takenWithinMs = 60_000;
@@ -32,9 +32,6 @@ export function streamBytes(
       writer.abort(error).catch(() => {});
     }
   };
-  const ended = writer.closed.then(
-    () => 'closed' as const,
-    () => 'gone' as const,
-  );
+  const ended = endOfWriter(writer);
   return { response: noteEnd(new Response(readable, { headers }), ended), done: run() };
 }

@@ -2,7 +2,7 @@
  * A streamed answer: it is written piece by piece, each piece one chunk on the wire, and no faster than
  * the client reads. Its end, from either side, is known to both.
  */
-import { noteEnd } from './stream-ends.ts';
+import { endOfWriter, noteEnd } from './stream-ends.ts';
 
 export interface Lines {
   readonly response: Response;
@@ -30,10 +30,7 @@ export function streamLines(request: Request, headers: HeadersInit, onGone: () =
     open = false;
     onGone();
   };
-  const ended = writer.closed.then(
-    () => 'closed' as const,
-    () => 'gone' as const,
-  );
+  const ended = endOfWriter(writer);
   void ended.then(end);
   request.signal?.addEventListener('abort', () => {
     writer.abort().catch(() => {});

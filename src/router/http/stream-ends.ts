@@ -9,6 +9,14 @@ export function noteEnd(response: Response, end: Promise<StreamEnd>): Response {
   return response;
 }
 
+/** Of the client's side of what this writes. */
+export function endOfWriter(writer: WritableStreamDefaultWriter): Promise<StreamEnd> {
+  return writer.closed.then(
+    () => 'closed' as const,
+    () => 'gone' as const,
+  );
+}
+
 /** Undefined: it is no stream, and over when it is made. */
 export function endOf(response: Response): Promise<StreamEnd> | undefined {
   return ends.get(response);
