@@ -1,9 +1,8 @@
 /** What a gRPC call brings along beside its messages. */
 import type { ServerUnaryCall } from '@grpc/grpc-js';
+import type { Asking } from './upstream.ts';
 
 type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
-
-import type { Asking } from './upstream.ts';
 
 /** Of what every kind of call has. */
 type AnyCall = Pick<

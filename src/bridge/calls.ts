@@ -1,5 +1,6 @@
 /** Calls with one request: one answer, or a stream of them. */
 import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import { GrpcCode } from '../api/errors.ts';
 import { begin } from './asking.ts';
 import { CallFailed } from './status.ts';
 import type { Streams } from './streams.ts';
@@ -44,7 +45,7 @@ export function serverStream(
 export function statusOf(error: unknown): { code: number; details: string } {
   if (error instanceof CallFailed) return { code: error.code, details: error.message };
   console.error(error);
-  return { code: 13, details: 'quorate-grpc: internal error' };
+  return { code: GrpcCode.Internal, details: 'quorate-grpc: internal error' };
 }
 
 export function fail(

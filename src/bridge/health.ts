@@ -27,10 +27,7 @@ export const healthRpcs = [
 ] as const;
 
 /** Empty: all of them. */
-const serviceNames: ReadonlySet<string> = new Set([
-  '',
-  ...rpcs.map(({ name }) => name.split('/')[1] ?? ''),
-]);
+const serviceNames: ReadonlySet<string> = new Set(['', ...rpcs.map(({ service }) => service)]);
 
 export function check(upstream: Upstream): handleUnaryCall<Bytes, Bytes> {
   return (call, answer) => {

@@ -73,12 +73,10 @@ export class Metrics {
 }
 
 const labelsOf: ReadonlyMap<string, Record<Labels, string>> = new Map(
-  rpcs.map(({ name, shape }) => {
-    const [, service = '', method = ''] = name.split('/');
-    const isBidi = shape === 'watch' || shape === 'keepAlive';
-    const type = shape === 'unary' ? 'unary' : isBidi ? 'bidi_stream' : 'server_stream';
-    return [name, { grpc_service: service, grpc_method: method, grpc_type: type }];
-  }),
+  rpcs.map(({ name, service, method, type }) => [
+    name,
+    { grpc_service: service, grpc_method: method, grpc_type: type },
+  ]),
 );
 
 /** Resolves to the server when it listens. */

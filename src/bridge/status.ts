@@ -1,5 +1,5 @@
 /** How a call ends badly: gRPC's code and etcd's text, as the service said it or as the bridge has to. */
-import { GrpcCode } from '../api/errors.ts';
+import { type EtcdErrorName, etcdErrors, GrpcCode } from '../api/errors.ts';
 
 export class CallFailed extends Error {
   override readonly name = 'CallFailed';
@@ -40,10 +40,11 @@ function parse(text: string): CallFailed | null {
 export const unreachable = (why: string) =>
   new CallFailed(GrpcCode.Unavailable, `there is no connection available: ${why}`);
 /** It may have taken effect. */
-export const outcomeUnknown = () =>
-  new CallFailed(
-    GrpcCode.Unavailable,
-    'etcdserver: request timed out, possibly due to connection lost',
-  );
+export const outcomeUnknown = () => named('OutcomeUnknown');
 export const canceled = () => new CallFailed(GrpcCode.Canceled, 'context canceled');
-export const late = () => new CallFailed(GrpcCode.DeadlineExceeded, 'context deadline exceeded');
+export const late = () => named('DeadlineExceeded');
+
+function named(name: EtcdErrorName): CallFailed {
+  const { code, message } = etcdErrors[name];
+  return new CallFailed(code, message);
+}
