@@ -5,6 +5,7 @@
  */
 import { equalBytes } from '../../api/constant-time.ts';
 import type { RouterEnv } from '../env.ts';
+import { offeredProtocols } from '../http/web-socket.ts';
 
 const encoder = new TextEncoder();
 
@@ -30,7 +31,7 @@ export function isDeploymentSecret(shown: string, { API_TOKEN }: RouterEnv): boo
 
 /** A browser's WebSocket can send no other header: `Bearer, {token}` among the protocols, as with etcd. */
 function socketToken(request: Request): string | null {
-  const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
-  const at = offered.findIndex((one) => one.trim() === 'Bearer');
-  return at < 0 ? null : (offered[at + 1]?.trim() ?? null);
+  const offered = offeredProtocols(request);
+  const at = offered.indexOf('Bearer');
+  return at < 0 ? null : (offered[at + 1] ?? null);
 }

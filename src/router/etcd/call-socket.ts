@@ -4,7 +4,7 @@
  * take one, and are closed when it is answered.
  */
 import { maxMessageBytes } from '../../api/limits.ts';
-import { BoundedSocket } from '../http/web-socket.ts';
+import { BoundedSocket, offeredProtocols, upgraded } from '../http/web-socket.ts';
 import { badStreamBody } from './errors.ts';
 import { type Sent, SentJson } from './form.ts';
 import { BadJson, decodeText } from './json-text.ts';
@@ -21,12 +21,7 @@ const closeCodes = { done: 1000, notUnderstood: 1007, tooMuch: 1009, tryAgainLat
 export function serveCallSocket(request: Request, takesMany: boolean, serve: Serve): Response {
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
   new CallSocket(server, request, takesMany, serve).accept();
-  const protocol = request.headers.get('sec-websocket-protocol')?.split(',')[0]?.trim();
-  return new Response(null, {
-    status: 101,
-    webSocket: client,
-    ...(protocol ? { headers: { 'sec-websocket-protocol': protocol } } : {}),
-  });
+  return upgraded(client, offeredProtocols(request)[0]);
 }
 
 class CallSocket {

@@ -12,7 +12,7 @@ import { maxMessageBytes } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { noteEnd, type StreamEnd } from '../http/stream-ends.ts';
-import { BoundedSocket } from '../http/web-socket.ts';
+import { BoundedSocket, offeredProtocols, upgraded } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
 import { badStreamBody, streamError } from './errors.ts';
 import { jsonForm, protobufForm, SentJson, SentProtobuf } from './form.ts';
@@ -56,21 +56,14 @@ const protobufWire: Wire = {
 
 export function serveWatchSocket(request: Request, env: RouterEnv, tenant: string): Response {
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
-  const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
-  const names = offered.map((name) => name.trim());
+  const names = offeredProtocols(request);
   const isProtobuf = names.includes(protobufProtocol);
   const session = new WatchSession({
     ...{ env, tenant, credentials: credentialsOf(request, env) },
     requireLeader: requiresLeader(request),
   });
   const end = serve(server, session, isProtobuf ? protobufWire : jsonWire);
-  const protocol = isProtobuf ? protobufProtocol : names[0];
-  const response = new Response(null, {
-    status: 101,
-    webSocket: client,
-    ...(protocol ? { headers: { 'sec-websocket-protocol': protocol } } : {}),
-  });
-  return noteEnd(response, end);
+  return noteEnd(upgraded(client, isProtobuf ? protobufProtocol : names[0]), end);
 }
 
 /** Resolves when it is over. */

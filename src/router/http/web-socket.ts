@@ -1,5 +1,7 @@
+/** A client's WebSocket: what it is offered and answered with, and what may be sent on it. */
+
 /**
- * Sending on a client's WebSocket, within bounds. The runtime keeps what a client does not read, and does
+ * Sending within bounds. The runtime keeps what a client does not read, and does
  * not say how much that is (workerd 1.20261102.1 has no `bufferedAmount`). So a client may be sent so
  * much since it was last heard of; beyond that it has to say something, or come back.
  */
@@ -34,4 +36,16 @@ export class BoundedSocket {
       return false;
     }
   }
+}
+
+/** The subprotocols that a client offers, in its order. */
+export function offeredProtocols(request: Request): string[] {
+  const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
+  return offered.map((name) => name.trim());
+}
+
+/** The answer that makes a request a WebSocket; `protocol`: the one that is spoken, if any was offered. */
+export function upgraded(webSocket: WebSocket, protocol: string | undefined): Response {
+  const headers: HeadersInit = protocol ? { 'sec-websocket-protocol': protocol } : {};
+  return new Response(null, { status: 101, webSocket, headers });
 }

@@ -10,7 +10,7 @@ import * as v from 'valibot';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { decodeBase64 } from '../etcd/base64.ts';
-import { BoundedSocket } from '../http/web-socket.ts';
+import { BoundedSocket, upgraded } from '../http/web-socket.ts';
 import type { WatchMessage } from '../watch/message.ts';
 import { WatchSession } from '../watch/session.ts';
 import { parseJson } from './body.ts';
@@ -60,11 +60,7 @@ export function serveWatchSocket(request: Request, env: RouterEnv, tenant: strin
   const credentials = credentialsOf(request, env);
   const session = new WatchSession({ env, tenant, credentials, endOnOverflow: true });
   new SocketWatches(server, session).run();
-  return new Response(null, {
-    status: 101,
-    webSocket: client,
-    ...(offered === null ? {} : { headers: { 'sec-websocket-protocol': protocol } }),
-  });
+  return upgraded(client, offered === null ? undefined : protocol);
 }
 
 class SocketWatches {
