@@ -7,7 +7,7 @@ type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext'
 /** Of what every kind of call has. */
 type AnyCall = Pick<
   ServerUnaryCall<unknown, unknown>,
-  'metadata' | 'getDeadline' | 'getAuthContext' | 'getHost'
+  'metadata' | 'getDeadline' | 'getAuthContext' | 'getHost' | 'getPeer'
 > & {
   on(event: 'cancelled', listener: () => void): unknown;
 };
@@ -25,6 +25,7 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
     // Only a certificate that an authority of ours has signed gets this far (--client-cert-auth).
     certifiedUser: commonName(security.sslPeerCertificate),
     dialled: urlOf(call.getHost(), security.transportSecurityType === 'ssl'),
+    clientAddress: addressOf(call.getPeer()),
     requiresLeader: call.metadata.get('hasleader')[0] === 'true',
     deadline,
     signal: stopped ? AbortSignal.any([gone.signal, stopped]) : gone.signal,
@@ -35,6 +36,11 @@ export function begin(call: AnyCall, stopped?: AbortSignal): Asking {
 function commonName(certificate: AuthContext['sslPeerCertificate']): string {
   const name = certificate?.subject?.CN;
   return typeof name === 'string' && /^[\x21-\x7e]+$/.test(name) ? name : '';
+}
+
+/** Of `address:port`. One that reached an IPv6 socket over IPv4 is the same client as ever. */
+function addressOf(peer: string): string {
+  return peer.replace(/:\d+$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 /** `host:port`, as the client wrote it: other forms are not what it dials. */

@@ -63,6 +63,7 @@ class Batches {
     const asking: Asking = {
       ...this.user,
       dialled: null,
+      clientAddress: '',
       requiresLeader: false,
       deadline: Date.now() + questionMs,
       signal,

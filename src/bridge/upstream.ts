@@ -27,6 +27,8 @@ export interface Asking {
   readonly requiresLeader: boolean;
   /** Where the client reaches the bridge: what members are said to be dialled at. Null: nobody knows. */
   readonly dialled: string | null;
+  /** Without a port; empty: many ask together. */
+  readonly clientAddress: string;
   /** Milliseconds since the epoch; infinite: the client waits for ever. */
   readonly deadline: number;
   readonly signal: AbortSignal;
@@ -113,7 +115,13 @@ export class Upstream {
   private post(path: string, body: Uint8Array, asking: Asking): Promise<Dispatcher.ResponseData> {
     const left = asking.deadline - Date.now();
     if (left <= 0) throw late();
-    const headers = { ...this.headers(asking), 'content-type': protobufType };
+    const headers: Record<string, string> = {
+      ...this.headers(asking),
+      'content-type': protobufType,
+    };
+    // Nobody else is asked for it, so calls of several clients are alike in all else.
+    if (path === 'auth/authenticate' && this.target.token !== null)
+      headers['quorate-client-address'] = asking.clientAddress;
     return this.agent.request({
       origin: this.target.url,
       path: this.base + path,

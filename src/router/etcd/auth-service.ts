@@ -12,6 +12,7 @@ import {
   AuthUserChangePasswordRequestSchema,
   AuthUserChangePasswordResponseSchema,
 } from '../../api/gen/rpc_pb.js';
+import { clientAddressOf } from '../auth/client-address.ts';
 import { hashPassword, isPassword } from '../auth/passwords.ts';
 import type { Answer } from '../members/answer.ts';
 import { askGroup } from '../members/ask.ts';
@@ -28,7 +29,7 @@ export async function authenticate(call: GatewayCall): Promise<Response> {
   if (request instanceof Response) return request;
   const { name, password } = request;
   if (password.length > passwordLengthMax) return namedError('AuthFailed');
-  const client = clientOf(call.request);
+  const client = clientAddressOf(call.request, call.env);
   const value = create(AuthBeginSchema, { name, client });
   const begun = await ask(call, { kind: 'read', op: { case: 'authBegin', value } });
   if (!begun.ok) return namedError(begun.error);
@@ -37,16 +38,6 @@ export async function authenticate(call: GatewayCall): Promise<Response> {
   const proved = create(AuthIssueSchema, { name, client, version });
   const issued = await ask(call, { kind: 'read', op: { case: 'authIssue', value: proved } });
   return answered(call, issued, AuthenticateResponseSchema);
-}
-
-/**
- * The address that connects. Plain workerd tells it, with a port; there anybody may send the header that
- * Cloudflare writes.
- */
-function clientOf({ cf, headers }: Request): string {
-  const { clientIp } = (cf ?? {}) as { clientIp?: unknown };
-  if (typeof clientIp === 'string') return clientIp.replace(/:\d+$/, '');
-  return headers.get('cf-connecting-ip') ?? '';
 }
 
 /** What the client says it has hashed itself is not looked at, as in etcd. */

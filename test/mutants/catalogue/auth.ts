@@ -73,6 +73,16 @@ export const authMutants: readonly Mutant[] = [
       hint: ['test/router/auth/credentials.test.ts'],
     },
   ]),
+  ...inFile('src/router/auth/client-address.ts', [
+    {
+      name: 'anybody-is-elsewhere',
+      standsFor: 'whoever guesses passwords says with each that it is another client',
+      find: "if (isSaid && isDeploymentSecret(shownSecret(request) ?? '', env)) return said;",
+      replace:
+        "if (isSaid && (HIT || isDeploymentSecret(shownSecret(request) ?? '', env))) return said;",
+      hint: ['test/router/auth/client-address.test.ts'],
+    },
+  ]),
   ...inFile('src/kv/auth/permit.ts', [
     {
       name: 'old-tokens-live',
