@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path';
 import { Child, freePorts, versionOf } from './children.ts';
-import { type Contender, ContenderMissing } from './contender.ts';
+import { type Contender, ContenderMissing, type Service } from './contender.ts';
 
 const memberCount = 3;
 const startTimeoutMs = 30_000;
 
-export async function startEtcd(directory: string): Promise<Contender> {
+export async function startEtcd(directory: string): Promise<Service> {
   const version = versionOf('etcd');
   if (version === null) throw new ContenderMissing('etcd is not on PATH');
   const ports = await freePorts(2 * memberCount);
@@ -54,6 +54,18 @@ export async function startEtcd(directory: string): Promise<Contender> {
     stop: async () => {
       await Promise.all(children.map((child) => child.stop()));
     },
+  };
+}
+
+/** The contender "etcd-grpc": the same processes, by the gRPC that the leader speaks at the same port. */
+export function etcdGrpc({ description, url, pids }: Contender): Contender {
+  return {
+    name: 'etcd-grpc',
+    description: description.replace('JSON gateway', 'own gRPC'),
+    url,
+    pids,
+    // Its processes are the other contender's.
+    stop: async () => {},
   };
 }
 

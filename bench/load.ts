@@ -1,6 +1,7 @@
 /**
- * Load generators: wrk where it is installed, else autocannon. Both keep N connections busy, each
- * with one request at a time (a closed loop), and answer with the same measurement.
+ * Load generators for JSON: wrk where it is installed, else autocannon. Both keep N connections busy,
+ * each with one request at a time (a closed loop), and answer with the same measurement, as does the
+ * one for gRPC (grpc-load.ts).
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,6 +15,8 @@ export interface Measurement {
   readonly p99Ms: number;
   /** Answers that were not 2xx, and connection errors and timeouts. */
   readonly errors: number;
+  /** Part of the time in which the generator's thread was not waiting; null: it does not say. */
+  readonly generatorBusy: number | null;
 }
 
 export interface Load {
@@ -63,6 +66,7 @@ async function runWrk(load: Load): Promise<Measurement> {
     p50Ms: result.p50Us / 1000,
     p99Ms: result.p99Us / 1000,
     errors: result.errors,
+    generatorBusy: null,
   };
 }
 
@@ -116,5 +120,6 @@ async function runAutocannon(load: Load): Promise<Measurement> {
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,
     errors: result.errors + result.non2xx,
+    generatorBusy: null,
   };
 }

@@ -3,22 +3,20 @@
  * tables and JSON lines, and ends within five minutes. Not a test: targets are reported only.
  * docs/benchmarks.md says what each row means.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { repoRoot, workDirectory } from './children.ts';
-import { type Contender, ContenderMissing, type ContenderName } from './contender.ts';
-import { startEtcd } from './etcd.ts';
+import { formOf } from './contender.ts';
+import { startContenders } from './contenders.ts';
 import { measureFanOut } from './fan-out.ts';
+import { startGrpcLoad } from './grpc-load.ts';
 import { measureIdle, measureLedger } from './ledger.ts';
 import { measureCrowd } from './ledger-crowd.ts';
 import { findLoadGenerator } from './load.ts';
 import { machineFacts } from './machine.ts';
 import { type Options, parseOptions, usage } from './options.ts';
-import { startPlain } from './plain.ts';
-import { checkContender, preload } from './preload.ts';
-import { type Quorate, startQuorate } from './quorate.ts';
 import {
   fanOutTable,
+  grpcTable,
   idleText,
   ledgerTable,
   machineText,
@@ -46,24 +44,17 @@ async function run(options: Options): Promise<void> {
   const emit = (line: object) => jsonLines.push(JSON.stringify(line));
 
   const directory = workDirectory();
-  const generator = findLoadGenerator();
-  const facts = machineFacts(directory, generator.name);
+  const workload = makeWorkload(directory);
+  const generators = {
+    json: findLoadGenerator(),
+    grpc: startGrpcLoad(workload, options.grpcConnections),
+  };
+  const facts = machineFacts(directory, generators.json.name);
   emit({ bench: 'machine', ...facts });
   console.log(machineText(facts));
 
-  const workload = makeWorkload(directory);
-  const contenders: Contender[] = [];
-  let quorate: Quorate | null = null;
-  for (const name of options.only) {
-    const contender = await start(name, join(directory, name), log);
-    if (contender === null) continue;
-    await preload(contender);
-    await checkContender(contender);
-    log(`${name}: ready at ${contender.url}`);
-    console.log(`${name}: ${contender.description}`);
-    contenders.push(contender);
-    if ('dataDirectory' in contender) quorate = contender as Quorate;
-  }
+  const contenders = await startContenders(options.only, directory, log);
+  const { measured, quorate } = contenders;
 
   const withLedger = options.ledger && quorate !== null;
   const reservedSeconds =
@@ -71,15 +62,17 @@ async function run(options: Options): Promise<void> {
     (options.watchers.length > 0 ? fanOutSeconds : 0);
   const deadline = begin + (options.budgetSeconds - reservedSeconds) * 1000;
   const lines = await measureThroughput({
-    ...{ contenders, workload, generator, options, deadline, log },
+    ...{ contenders: measured, workload, generators, options, deadline, log },
   });
   for (const line of lines) emit(line);
   if (lines.length > 0) console.log(`\n${throughputTable(lines)}`);
+  if (lines.some(({ contender }) => formOf[contender] === 'grpc'))
+    console.log(`\n${grpcTable(lines)}`);
   const targets = judgeTargets(lines);
   for (const line of targets) emit(line);
   if (targets.length > 0) console.log(`\n${targetTable(targets)}`);
 
-  const watched = contenders.filter(({ name }) => name !== 'plain');
+  const watched = measured.filter(({ name }) => name === 'quorate' || name === 'etcd');
   if (options.watchers.length > 0 && watched.length > 0) {
     const fanOut = await measureFanOut({ contenders: watched, watchers: options.watchers, log });
     for (const line of fanOut) emit(line);
@@ -106,24 +99,8 @@ async function run(options: Options): Promise<void> {
 
   console.log(`\n${jsonLines.join('\n')}`);
   if (options.jsonFile !== null) writeFileSync(options.jsonFile, `${jsonLines.join('\n')}\n`);
-  await Promise.all(contenders.map((contender) => contender.stop()));
+  await contenders.stop();
   log('done');
-}
-
-async function start(
-  name: ContenderName,
-  directory: string,
-  log: (text: string) => void,
-): Promise<Contender | null> {
-  const starters = { quorate: startQuorate, plain: startPlain, etcd: startEtcd };
-  mkdirSync(directory, { recursive: true });
-  try {
-    return await starters[name](directory);
-  } catch (error) {
-    if (!(error instanceof ContenderMissing)) throw error;
-    log(`${name}: left out: ${error.message}`);
-    return null;
-  }
 }
 
 process.chdir(repoRoot);

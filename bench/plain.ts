@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { type Compatibility, readCompatibility } from '../scripts/serving/build-worker.ts';
 import { Child, freePorts } from './children.ts';
-import type { Contender } from './contender.ts';
+import type { Service } from './contender.ts';
 import { workerdPath } from './workerd.ts';
 
 const startTimeoutMs = 20_000;
 
-export async function startPlain(directory: string): Promise<Contender> {
+export async function startPlain(directory: string): Promise<Service> {
   const data = join(directory, 'data');
   mkdirSync(data, { recursive: true });
   await build({

@@ -5,12 +5,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child, freePorts, processTree, repoRoot } from './children.ts';
-import { type Contender, ContenderMissing } from './contender.ts';
+import { ContenderMissing, type Service } from './contender.ts';
 
 const memberCount = 3;
 const startTimeoutMs = 60_000;
 
-export interface Quorate extends Contender {
+export interface Quorate extends Service {
   /** Where its objects keep their files. */
   readonly dataDirectory: string;
 }

@@ -1,4 +1,5 @@
 /** Turns measurements into aligned tables for people. Machines read the JSON lines of main.ts. */
+import { formOf } from './contender.ts';
 import type { FanOutLine } from './fan-out.ts';
 import type { Costs, IdleLine, LedgerLine } from './ledger.ts';
 import type { MachineFacts } from './machine.ts';
@@ -35,6 +36,23 @@ export function throughputTable(lines: readonly ThroughputLine[]): string {
     orDash(line.ratioToEtcd),
   ]);
   return table([...head, 'cpu us/op', 'x plain', 'x etcd'], rows);
+}
+
+/** Of what was asked by gRPC: the ratios that belong to it, and whether the generator stood in the way. */
+export function grpcTable(lines: readonly ThroughputLine[]): string {
+  const head = ['op', 'clients', 'by gRPC', 'ops/s', 'x etcd-grpc', 'x own JSON', 'generator busy'];
+  const rows = lines
+    .filter(({ contender }) => formOf[contender] === 'grpc')
+    .map((line) => [
+      line.op,
+      String(line.clients),
+      line.contender,
+      line.opsPerSecond.toFixed(0),
+      orDash(line.ratioToEtcdGrpc),
+      orDash(line.ratioToOwnJson),
+      orDash(line.generatorBusy),
+    ]);
+  return table(head, rows);
 }
 
 export function fanOutTable(lines: readonly FanOutLine[]): string {

@@ -4,15 +4,16 @@
  * that a drift of the machine meets all of them. The median of the rounds is what is reported.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from './asking.ts';
 import { cpuMs } from './children.ts';
-import type { Contender, ContenderName } from './contender.ts';
-import { callJson } from './http.ts';
+import { type Contender, type ContenderName, type Form, formOf } from './contender.ts';
 import type { LoadGenerator, Measurement } from './load.ts';
 import type { Options } from './options.ts';
+import { type Ratios, ratiosOf } from './ratios.ts';
 import { median } from './statistics.ts';
-import { type Operation, operationPath, operations, type Workload } from './workload.ts';
+import { type Operation, operations, type Workload } from './workload.ts';
 
-export interface ThroughputLine {
+export interface ThroughputLine extends Ratios {
   readonly bench: 'throughput';
   readonly contender: ContenderName;
   readonly op: Operation;
@@ -27,8 +28,8 @@ export interface ThroughputLine {
   readonly opsPerSecondMax: number;
   /** CPU time of the contender's processes for one operation, where /proc shows it. */
   readonly cpuUsPerOp: number | null;
-  readonly ratioToPlain: number | null;
-  readonly ratioToEtcd: number | null;
+  /** Part of the time in which the load generator was at work; near 1, it is what was measured. */
+  readonly generatorBusy: number | null;
 }
 
 interface Round extends Measurement {
@@ -42,7 +43,7 @@ const warmUpSeconds = 1;
 export interface ThroughputTask {
   readonly contenders: readonly Contender[];
   readonly workload: Workload;
-  readonly generator: LoadGenerator;
+  readonly generators: Readonly<Record<Form, LoadGenerator>>;
   readonly options: Options;
   /** When the last measurement of a further round must be over (performance.now). */
   readonly deadline: number;
@@ -71,29 +72,29 @@ export async function measureThroughput(task: ThroughputTask): Promise<Throughpu
 }
 
 /** The first second of a process is spent compiling, in all but etcd: it counts for nobody. */
-async function warmUp({ contenders, workload, generator, log }: ThroughputTask): Promise<void> {
+async function warmUp({ contenders, workload, generators, log }: ThroughputTask): Promise<void> {
   log('warming up');
-  for (const { url } of contenders) {
+  for (const { name, url } of contenders) {
     for (const operation of operations) {
       const load = { url, operation, workload, clients: warmUpClients, seconds: warmUpSeconds };
-      await generator.run(load);
+      await generators[formOf[name]].run(load);
     }
   }
 }
 
 async function measureOnce(
-  { workload, generator, options }: ThroughputTask,
+  { workload, generators, options }: ThroughputTask,
   contender: Contender,
   operation: Operation,
   clients: number,
 ): Promise<Round> {
   // An object that has rested is loaded again before the clock starts.
   const [wakeBody] = workload.bodies[operation];
-  await callJson(`${contender.url}${operationPath[operation]}`, wakeBody);
+  await ask(contender, operation, wakeBody as string);
   await sleep(settleMs);
   const cpuBefore = cpuMs(contender.pids);
   const load = { url: contender.url, operation, workload, clients, seconds: options.seconds };
-  const result = await generator.run(load);
+  const result = await generators[formOf[contender.name]].run(load);
   const cpuAfter = cpuMs(contender.pids);
   const known = cpuBefore !== null && cpuAfter !== null && result.operations > 0;
   const cpuUsPerOp = known ? ((cpuAfter - cpuBefore) * 1000) / result.operations : null;
@@ -125,8 +126,11 @@ function summarize(task: ThroughputTask, rounds: ReadonlyMap<string, Round[]>): 
           opsPerSecondMin: rounded(Math.min(...speeds), 1),
           opsPerSecondMax: rounded(Math.max(...speeds), 1),
           cpuUsPerOp: medianOrNull(results.map((result) => result.cpuUsPerOp)),
-          ratioToPlain: ratio(opsPerSecond, speedOf('plain')),
-          ratioToEtcd: ratio(opsPerSecond, speedOf('etcd')),
+          generatorBusy: medianOrNull(
+            results.map((result) => result.generatorBusy),
+            2,
+          ),
+          ...ratiosOf(name, speedOf),
         });
       }
     }
@@ -143,13 +147,9 @@ function rotated<T>(items: readonly T[], by: number): T[] {
   return [...items.slice(start), ...items.slice(0, start)];
 }
 
-function medianOrNull(values: readonly (number | null)[]): number | null {
+function medianOrNull(values: readonly (number | null)[], digits = 0): number | null {
   const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : rounded(median(known), 0);
-}
-
-function ratio(value: number, base: number | null): number | null {
-  return base === null || base === 0 ? null : rounded(value / base, 2);
+  return known.length === 0 ? null : rounded(median(known), digits);
 }
 
 function rounded(value: number, digits: number): number {
