@@ -1,7 +1,6 @@
 /** One put or get of the bench's own at a contender, in its form: to check it, and to wake it up. */
-import { connect } from 'node:http2';
 import { type Contender, formOf } from './contender.ts';
-import { callUnary, type GrpcAnswer, isSuccess } from './grpc-call.ts';
+import { type GrpcAnswer, GrpcConnection, isSuccess } from './grpc-connection.ts';
 import { decodeResponse, encodeRequest, grpcPath } from './grpc-messages.ts';
 import { callJson } from './http.ts';
 import { type Operation, operationPath } from './workload.ts';
@@ -23,16 +22,15 @@ export function ask(
 }
 
 async function askGrpc(url: string, operation: Operation, body: string): Promise<GatewayReply> {
-  const session = connect(url);
+  const connection = await GrpcConnection.open(url);
   try {
-    const answer = await new Promise<GrpcAnswer>((resolve, reject) => {
-      session.on('error', reject);
-      callUnary(session, grpcPath[operation], encodeRequest(operation, body), resolve);
+    const answer = await new Promise<GrpcAnswer>((resolve) => {
+      connection.call(grpcPath[operation], encodeRequest(operation, body), resolve);
     });
     if (!isSuccess(answer))
       throw new Error(`${url}: gRPC status ${answer.status} to a ${operation}`);
     return decodeResponse(operation, Buffer.concat(answer.chunks)) as GatewayReply;
   } finally {
-    session.destroy();
+    connection.close();
   }
 }

@@ -1,4 +1,4 @@
-/** The load generator for gRPC: a thread of this process, node:http2, messages made before the clock starts. */
+/** The load generator for gRPC: a thread of this process, messages made before the clock starts. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -17,7 +17,7 @@ export function startGrpcLoad(workload: Workload, connections: number | null): L
   thread.unref();
   const among = connections === null ? 'a connection each' : `${connections} connections at most`;
   return {
-    name: `node:http2, one thread, ${among}`,
+    name: `Node, one thread, ${among}`,
     run: async ({ url, operation, clients, seconds }) => {
       const order: Order = {
         ...{ url, operation, clients, seconds },
