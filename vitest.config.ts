@@ -13,6 +13,7 @@ const unitFolders = [
   'api',
   'architecture',
   'bench',
+  'bridge',
   'conformance',
   'examples',
   'explore',

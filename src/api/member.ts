@@ -8,6 +8,8 @@
 export const memberPaths = {
   /** Router to member: MemberRequest -> MemberReply (member.proto). */
   client: 'http://member/client',
+  /** The same, several at once: MemberRequests -> MemberReplies (batch.proto). */
+  clients: 'http://member/clients',
   /** Member to member: Envelope -> Envelope (peer.proto). */
   peer: 'http://member/peer',
   /** Place 1 to a founding place: empty -> BirthAnswer (peer.proto). */

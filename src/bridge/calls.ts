@@ -2,16 +2,17 @@
 import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import { GrpcCode } from '../api/errors.ts';
 import { begin } from './asking.ts';
+import type { Batches } from './batches.ts';
 import { CallFailed } from './status.ts';
 import type { Streams } from './streams.ts';
 import type { Upstream } from './upstream.ts';
 
 type Bytes = Uint8Array;
 
-export function unary(upstream: Upstream, path: string): handleUnaryCall<Bytes, Bytes> {
+export function unary(batches: Batches, path: string): handleUnaryCall<Bytes, Bytes> {
   return (call, answer) => {
     const asking = begin(call);
-    upstream.call(path, call.request, asking).then(
+    batches.call(path, call.request, asking).then(
       (response) => answer(null, response),
       (error: unknown) => answer(statusOf(error)),
     );

@@ -8,6 +8,7 @@ import {
   ServerCredentials,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { Batches } from './batches.ts';
 import { serverStream, unary } from './calls.ts';
 import { check, healthRpcs, watchHealth } from './health.ts';
 import { keepAlives } from './keep-alives.ts';
@@ -42,10 +43,11 @@ export function createServer(upstream: Upstream, streams: Streams, metrics: Metr
   });
   const implementation: UntypedServiceImplementation = {};
   const definition: Record<string, MethodDefinition<Bytes, Bytes>> = {};
+  const batches = new Batches(upstream);
   const alive = keepAlives(upstream, streams);
   for (const rpc of rpcs) {
     definition[rpc.name] = definitionOf(rpc);
-    implementation[rpc.name] = handlerOf(upstream, streams, rpc, alive);
+    implementation[rpc.name] = handlerOf(upstream, batches, streams, rpc, alive);
   }
   const [ofCheck, ofWatch] = healthRpcs;
   definition[ofCheck.name] = definitionOf(ofCheck);
@@ -77,6 +79,7 @@ export function listen(
 
 function handlerOf(
   upstream: Upstream,
+  batches: Batches,
   streams: Streams,
   { path, shape }: Rpc,
   alive: handleBidiStreamingCall<Bytes, Bytes>,
@@ -86,7 +89,7 @@ function handlerOf(
   | handleBidiStreamingCall<Bytes, Bytes> {
   switch (shape) {
     case 'unary':
-      return unary(upstream, path);
+      return unary(batches, path);
     case 'serverStream':
       return serverStream(upstream, streams, path);
     case 'keepAlive':

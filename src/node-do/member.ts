@@ -8,6 +8,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../api/errors.ts';
 import { RestoreReplySchema, RestoreRequestSchema } from '../api/gen/backup_pb.js';
+import { MemberRepliesSchema, MemberRequestsSchema } from '../api/gen/batch_pb.js';
 import {
   type MemberReply,
   MemberReplySchema,
@@ -96,9 +97,21 @@ export class Member {
   }
 
   /** A request of the router: MemberRequest in, MemberReply out. */
-  async onClient(body: Uint8Array): Promise<Uint8Array> {
-    const { totals } = this.counters;
+  onClient(body: Uint8Array): Promise<Uint8Array> {
     this.counters.requestsIn.client += 1;
+    return this.reply(body);
+  }
+
+  /** Several, as one request: MemberRequests in, MemberReplies out when all have been answered. */
+  async onClients(body: Uint8Array): Promise<Uint8Array> {
+    this.counters.requestsIn.client += 1;
+    const { requests } = fromBinary(MemberRequestsSchema, body);
+    const replies = await Promise.all(requests.map((request) => this.reply(request)));
+    return toBinary(MemberRepliesSchema, create(MemberRepliesSchema, { replies }));
+  }
+
+  private async reply(body: Uint8Array): Promise<Uint8Array> {
+    const { totals } = this.counters;
     totals.clientBytesReceived += body.length;
     const reply = toBinary(MemberReplySchema, await this.client(body));
     totals.clientBytesSent += reply.length;

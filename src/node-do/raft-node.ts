@@ -60,6 +60,8 @@ export class RaftNode extends DurableObject<RaftNodeEnv> {
     switch (request.url) {
       case memberPaths.client:
         return bytes(await this.member.onClient(await bodyOf(request)));
+      case memberPaths.clients:
+        return bytes(await this.member.onClients(await bodyOf(request)));
       case memberPaths.peer:
         return bytes(this.member.onPeer(await bodyOf(request)));
       case memberPaths.birth:

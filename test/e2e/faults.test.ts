@@ -3,15 +3,17 @@
  * must be linearizable, the history that the store tells afterwards must be the one that they saw,
  * and service is there again soon.
  *
- * Each writer owns one key. Half of the reads go through etcd's gateway, half through the REST API.
+ * Each writer owns one key. Half of the reads go through etcd's gateway, half through the REST API; or everything goes
+ * through a gRPC bridge, where calls share requests.
  *
- *   FAULTS_SECONDS  20           length of the load
+ *   FAULTS_SECONDS  12           length of the load
  *   FAULTS_SEED     1            order of the faults
  *   FAULTS_KINDS    abort,evict  which ones
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { Gateway, type KeyValue } from '../support/gateway.ts';
+import { BridgedKeys } from '../support/bridged-keys.ts';
+import { Gateway, type KeyValue, type WriteOutcome } from '../support/gateway.ts';
 import {
   get,
   History,
@@ -27,32 +29,36 @@ import { Random } from '../support/random.ts';
 import { withServer } from '../support/server.ts';
 import { numberFromEnvironment } from '../support/settings.ts';
 
-const loadSeconds = numberFromEnvironment('FAULTS_SECONDS', 20);
+const loadSeconds = numberFromEnvironment('FAULTS_SECONDS', 12);
 const timeoutMs = 60_000 + loadSeconds * 3_000;
 const seed = numberFromEnvironment('FAULTS_SEED', 1);
 const kinds = (process.env.FAULTS_KINDS || 'abort,evict').split(',');
-const writers = 16;
-const readers = 8;
 const faultEveryMs = 700;
 const recoveryMaxMs = 5_000;
 /** Operations of one transaction, when history is read. */
 const rangesPerRequest = 100;
 
-it(
-  `members die during ${loadSeconds} s of load (FAULTS_SEED=${seed}): all that clients see is linearizable`,
-  async () => {
+it.each([
+  ['over HTTP', 16],
+  ['through a bridge', 48],
+] as const)(
+  `members die during ${loadSeconds} s of load (FAULTS_SEED=${seed}) %s: all that clients see is linearizable`,
+  async (way, writers) => {
     await withServer({ members: 3, chaos: true }, async ({ url }) => {
       const gateway = new Gateway(url);
+      const clients = way === 'over HTTP' ? overHttp(gateway) : await throughBridge(url);
       const history = new History(() => performance.now());
-      await write(gateway, 'first', history);
+      await write(clients, 'first', history);
       const until = Date.now() + loadSeconds * 1_000;
       const [faults] = await Promise.all([
         injectFaults(gateway, new Random(seed), until),
         ...Array.from({ length: writers }, async (_, name) => {
           for (let count = 1; Date.now() < until; count++)
-            await write(gateway, keyOf(name), history, String(count));
+            await write(clients, keyOf(name), history, String(count));
         }),
-        ...Array.from({ length: readers }, (_, name) => read(gateway, name, history, until)),
+        ...Array.from({ length: writers / 2 }, (_, name) =>
+          read(clients, keysOf(writers), name, history, until),
+        ),
       ]);
       const gaps = faults.map(({ at }) => recoveryMs(at, history));
       console.log(summary(history, faults, gaps));
@@ -63,6 +69,7 @@ it(
       expect(Math.max(...gaps)).toBeLessThan(recoveryMaxMs);
       expect(writesIn(history).length).toBeGreaterThan(faults.length);
       gateway.close();
+      await clients.close();
     });
   },
   timeoutMs,
@@ -92,21 +99,51 @@ async function injectFaults(gateway: Gateway, random: Random, until: number): Pr
   return faults;
 }
 
+interface Clients {
+  put(key: string, value: string): Promise<WriteOutcome>;
+  /** Throws when there is no answer. */
+  get(key: string, random: Random): Promise<Seen>;
+  close(): Promise<void>;
+}
+
+function overHttp(gateway: Gateway): Clients {
+  return {
+    put: (key, value) => gateway.put(key, value),
+    get: (key, random) => (random.next() < 0.5 ? gatewayRead : restRead)(gateway, key),
+    close: async () => {},
+  };
+}
+
+async function throughBridge(url: string): Promise<Clients> {
+  const keys = await BridgedKeys.start(url);
+  return {
+    put: (key, value) => keys.put(key, value),
+    get: (key) => keys.get(key),
+    close: () => keys.stop(),
+  };
+}
+
 /** Each writer is the only one of its key, and no value of a key is written twice. */
-async function write(gateway: Gateway, key: string, history: History, value = '0') {
+async function write(clients: Clients, key: string, history: History, value = '0') {
   const call = history.begin(`writer of ${key}`, put(key, value));
-  const outcome = await gateway.put(key, value);
+  const outcome = await clients.put(key, value);
   if (outcome.acknowledged) call.acknowledge(outcome.revision);
   else call.unknown();
 }
 
-async function read(gateway: Gateway, name: number, history: History, until: number) {
+async function read(
+  clients: Clients,
+  keys: readonly string[],
+  name: number,
+  history: History,
+  until: number,
+) {
   const random = new Random(name);
   while (Date.now() < until) {
-    const key = keyOf(random.integer(0, writers - 1));
+    const key = random.pick(keys);
     const call = history.begin(`reader ${name}`, get(key));
     try {
-      const seen = await (random.next() < 0.5 ? gatewayRead : restRead)(gateway, key);
+      const seen = await clients.get(key, random);
       call.found(seen.revision, seen.found);
     } catch {
       call.failed();
@@ -158,6 +195,10 @@ function versionOf({ key, value, modRevision }: KeyValue): Version {
 
 function keyOf(writer: number): string {
   return `register/${writer}`;
+}
+
+function keysOf(writers: number): string[] {
+  return Array.from({ length: writers }, (_, writer) => keyOf(writer));
 }
 
 /** The acknowledged writes, in the order in which they began. */

@@ -4,27 +4,61 @@
  * but for the status page's own requests.
  */
 import { describe, expect, it } from 'vitest';
+import { BridgedKeys } from '../support/bridged-keys.ts';
 import { Gateway } from '../support/gateway.ts';
 import { restingCounters, spent } from '../support/resting.ts';
 import { withServer } from '../support/server.ts';
 
 describe('the ledger of a put, in a group of three', () => {
   it.each([
-    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4, watches: 0 },
-    { clients: 1, putsPerClient: 150, requestsMax: 5, rowsPerMemberMax: 4, watches: 20 },
-    { clients: 64, putsPerClient: 20, requestsMax: 1.5, rowsPerMemberMax: 2.5, watches: 0 },
+    {
+      clients: 1,
+      putsPerClient: 150,
+      requestsMax: 5,
+      rowsPerMemberMax: 4,
+      watches: 0,
+      way: 'over HTTP',
+    },
+    {
+      clients: 1,
+      putsPerClient: 150,
+      requestsMax: 5,
+      rowsPerMemberMax: 4,
+      watches: 20,
+      way: 'over HTTP',
+    },
+    {
+      clients: 64,
+      putsPerClient: 20,
+      requestsMax: 1.5,
+      rowsPerMemberMax: 2.5,
+      watches: 0,
+      way: 'over HTTP',
+    },
+    // Where puts share requests to the leader too.
+    {
+      clients: 64,
+      putsPerClient: 20,
+      requestsMax: 0.6,
+      rowsPerMemberMax: 2.5,
+      watches: 0,
+      way: 'through a bridge',
+    },
   ])(
-    'at $clients clients, $watches watches of other keys: at most $requestsMax object requests, $rowsPerMemberMax rows a member',
-    async ({ clients, putsPerClient, requestsMax, rowsPerMemberMax, watches }) => {
+    'at $clients clients $way, $watches watches of other keys: at most $requestsMax object requests, $rowsPerMemberMax rows a member',
+    async ({ clients, putsPerClient, requestsMax, rowsPerMemberMax, watches, way }) => {
       await withServer({ members: 3 }, async ({ url }) => {
         const gateway = new Gateway(url);
-        await writeAll(gateway, clients, 4); // Birth, election, connections: not part of a put.
+        const bridged = way === 'over HTTP' ? null : await BridgedKeys.start(url);
+        const writer = bridged ?? gateway;
+        await writeAll(writer, clients, 4); // Birth, election, connections: not part of a put.
         const streams = await watchOtherKeys(url, watches);
         const before = await restingCounters(gateway);
-        await writeAll(gateway, clients, putsPerClient);
+        await writeAll(writer, clients, putsPerClient);
         const after = await restingCounters(gateway);
         gateway.close();
         streams.abort();
+        await bridged?.stop();
 
         const puts = clients * putsPerClient;
         const costs = spent(before, after);
@@ -54,10 +88,14 @@ async function watchOtherKeys(url: string, count: number): Promise<AbortControll
   return controller;
 }
 
-async function writeAll(gateway: Gateway, clients: number, putsPerClient: number): Promise<void> {
+async function writeAll(
+  writer: Pick<Gateway | BridgedKeys, 'put'>,
+  clients: number,
+  putsPerClient: number,
+): Promise<void> {
   const client = async (name: number) => {
     for (let count = 0; count < putsPerClient; count++) {
-      const outcome = await gateway.put(`ledger/${name}/${count}`, 'value');
+      const outcome = await writer.put(`ledger/${name}/${count}`, 'value');
       expect(outcome).toMatchObject({ acknowledged: true });
     }
   };

@@ -1,6 +1,7 @@
 /** All mutants, each looked for by `npm run mutants`: past bugs of other engines, rules taken out, and others. */
 import { authMutants } from './catalogue/auth.ts';
 import { backupMutants } from './catalogue/backups.ts';
+import { batchMutants } from './catalogue/batches.ts';
 import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
@@ -34,4 +35,5 @@ export const mutants: readonly Mutant[] = [
   ...maintenanceMutants,
   ...edgeMutants,
   ...backupMutants,
+  ...batchMutants,
 ];

@@ -25,6 +25,7 @@ import {
 } from '../../src/api/gen/rpc_pb.js';
 import { LeaderRequestSchema, LeaderResponseSchema } from '../../src/api/gen/v3election_pb.js';
 import { LockRequestSchema, LockResponseSchema } from '../../src/api/gen/v3lock_pb.js';
+import { framed, frames } from '../support/frames.ts';
 
 const type = 'application/protobuf';
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -55,27 +56,6 @@ const put = (tenant: string, key: string, value: string) =>
     { key: bytes(key), value: bytes(value) },
     PutResponseSchema,
   );
-
-function framed(messages: readonly Uint8Array[]): Uint8Array {
-  const parts = messages.flatMap((message) => {
-    const head = new Uint8Array(5);
-    new DataView(head.buffer).setUint32(1, message.length);
-    return [head, message];
-  });
-  return new Uint8Array(parts.flatMap((part) => [...part]));
-}
-
-/** Flags and bytes. */
-function frames(data: Uint8Array): [number, Uint8Array][] {
-  const found: [number, Uint8Array][] = [];
-  const view = new DataView(data.buffer, data.byteOffset);
-  for (let at = 0; at < data.length; ) {
-    const end = at + 5 + view.getUint32(at + 1);
-    found.push([data[at] as number, data.subarray(at + 5, end)]);
-    at = end;
-  }
-  return found;
-}
 
 describe('a call in protobuf', () => {
   it('does what the same call in JSON does', async () => {

@@ -99,6 +99,6 @@ function attemptAt({ env, tenant, credentials }: BackupCall, place: number, op: 
   return {
     ...{ env, tenant, place, op, credentials, kind: 'read', repeatable: false },
     ...{ groupSize: groupSize(env), withoutCount: false, terms: null, readHere: false },
-    ...{ timeoutMs: readTimeoutMs, suspectTerm: null },
+    ...{ timeoutMs: readTimeoutMs, suspectTerm: null, courier: null },
   };
 }

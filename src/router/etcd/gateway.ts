@@ -6,14 +6,16 @@ import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
-import { type Deadline, isOver } from '../http/deadline.ts';
+import { type Deadline, isOver, startDeadline } from '../http/deadline.ts';
+import type { Served } from '../members/answer.ts';
 import { askGroup } from '../members/ask.ts';
 import { type MemberOp, nameOf } from '../members/call.ts';
 import { hasLeader } from '../members/leader.ts';
 import { type Via, vias } from '../members/nearest.ts';
-import { countRpc } from '../metrics/rpc-counts.ts';
+import { answered, countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
+import { batchPath, serveBatch } from './batch.ts';
 import { serveCallSocket } from './call-socket.ts';
 import { clusterServices } from './cluster.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
@@ -69,6 +71,7 @@ export async function serveGateway(
     end?.(response);
     return response;
   };
+  if (rpc === batchPath) return serveMany(request, { env, tenant, keepGoing });
   if (rpc === 'watch') return counted(() => serveWatch(request, env, tenant));
   const from = { env, tenant, keepGoing };
   if (!isSocket) return counted(() => serveBody(rpc, request, from));
@@ -86,7 +89,7 @@ export const gatewayPaths: readonly string[] = [
 
 /** Whether there is such a path after /v3/. */
 export function isOffered(rpc: string): boolean {
-  return rpc === 'watch' || ofOneQuestion.has(rpc) || services.has(rpc);
+  return rpc === batchPath || rpc === 'watch' || ofOneQuestion.has(rpc) || services.has(rpc);
 }
 
 type From = Pick<GatewayCall, 'env' | 'tenant' | 'keepGoing'>;
@@ -103,6 +106,24 @@ async function serveSent(rpc: string, request: Request, sent: Sent, from: From):
   return deadline instanceof Response ? deadline : dispatch(rpc, request, sent, deadline, from);
 }
 
+async function serveMany(request: Request, from: From): Promise<Response> {
+  const deadline = startDeadline(null, Date.now());
+  const sent = await readSent(request, deadline);
+  if (sent instanceof Response) return sent;
+  const credentials = credentialsOf(request, from.env);
+  return serveBatch({ ...from, request, credentials, sent, deadline }, serveOfMany);
+}
+
+async function serveOfMany(rpc: string, call: GatewayCall): Promise<Uint8Array | Response> {
+  const method = ofOneQuestion.get(rpc);
+  if (method === undefined || method.isLong)
+    return gatewayError(GrpcCode.Unimplemented, `quorate: ${rpc} is no call for a batch`);
+  const end = countRpc(call.tenant, rpc);
+  const answer = await ask(method, call, null);
+  end?.(answer instanceof Response ? answer : answered);
+  return answer instanceof Response ? answer : answer.response;
+}
+
 function dispatch(
   rpc: string,
   request: Request,
@@ -117,9 +138,23 @@ function dispatch(
 }
 
 async function call(method: Method, asking: GatewayCall): Promise<Response> {
-  const { request, env, tenant, credentials, sent, deadline } = asking;
-  const via = viaOf(request);
+  const via = viaOf(asking.request);
   if (via instanceof Response) return via;
+  const answer = await ask(method, asking, via);
+  if (answer instanceof Response) return answer;
+  const response = passOn(asking, method.response, answer.response);
+  if (via !== null && answer.servedBy)
+    response.headers.set('kv-served-by', nameOf(answer.servedBy));
+  return response;
+}
+
+/** A Response is the refusal. */
+async function ask(
+  method: Method,
+  asking: GatewayCall,
+  via: Via | number | null,
+): Promise<Served | Response> {
+  const { request, env, tenant, credentials, sent, deadline, courier } = asking;
   let plan: Plan;
   try {
     plan = method.plan(sent);
@@ -134,14 +169,11 @@ async function call(method: Method, asking: GatewayCall): Promise<Response> {
   // What asks the leader finds out by itself.
   const mayMissIt = kind === 'serializable' && requiresLeader(request);
   if (mayMissIt && !(await hasLeader(env, tenant))) return namedError('NoLeader');
-  const asked = { env, tenant, credentials, kind, op, deadline };
+  const asked = { env, tenant, credentials, kind, op, deadline, ...(courier && { courier }) };
   const mayFollow = via !== null && isOfOneMember(plan);
   const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
   if (!answer.ok) return (method.wordsOfAuth ? namedErrorOfAuth : namedError)(answer.error);
-  const response = passOn(asking, method.response, answer.response);
-  if (via !== null && answer.servedBy)
-    response.headers.set('kv-served-by', nameOf(answer.servedBy));
-  return response;
+  return answer;
 }
 
 /** A read of keys; or what a member tells of itself. */

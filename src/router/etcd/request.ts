@@ -6,6 +6,7 @@ import type { Credentials } from '../auth/credentials.ts';
 import type { KeepGoing, RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
+import type { Courier } from '../members/courier.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { type Sent, sentAs } from './form.ts';
 import { encodedSize } from './json-message.ts';
@@ -20,6 +21,8 @@ export interface GatewayCall {
   readonly sent: Sent;
   readonly deadline: Deadline;
   readonly keepGoing: KeepGoing;
+  /** It came with others, and what it asks of a member may travel with theirs. */
+  readonly courier?: Courier;
 }
 
 /** Bodies beyond this are not read: the message in it would be over gRPC's limit anyway. */

@@ -5,6 +5,7 @@ import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import type { Deadline } from '../http/deadline.ts';
 import type { AskKind, MemberOp, ReadTerms } from './call.ts';
+import type { Courier } from './courier.ts';
 import type { Via } from './nearest.ts';
 
 export interface Ask {
@@ -22,6 +23,8 @@ export interface Ask {
   /** Who is to serve a read, before anybody else is asked; a place: it alone. */
   readonly via?: Via | number;
   readonly terms?: ReadTerms;
+  /** Its answer is small, and it may travel with others of the same client. */
+  readonly courier?: Courier;
 }
 
 export type Answer = Served | Refused;

@@ -84,6 +84,7 @@ function attemptOf({ ask, target, suspect, term }: Search): Attempt {
     // second search elsewhere would only add to what it has to do.
     timeoutMs: remainingMs(ask.deadline),
     suspectTerm: suspect && ask.kind !== 'serializable' ? term : null,
+    courier: ask.courier ?? null,
   };
 }
 

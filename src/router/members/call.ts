@@ -18,6 +18,7 @@ import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Expiry, TimeIsUp, within } from '../http/deadline.ts';
 import { type PlatformFault, platformFault } from '../platform-errors.ts';
+import type { Courier } from './courier.ts';
 
 /** What a member is asked to do. */
 export type MemberOp = Exclude<MemberRequest['op'], { case: undefined }>;
@@ -58,6 +59,8 @@ export interface Attempt {
   readonly timeoutMs: number;
   /** null: the leader is not suspected. */
   readonly suspectTerm: bigint | null;
+  /** Takes it along with others; null: it goes alone. */
+  readonly courier: Courier | null;
 }
 
 /** As `KV-Served-By` has it. */
@@ -82,17 +85,30 @@ export function memberStub(env: RouterEnv, tenant: string, place: number): Durab
 export async function callMember(attempt: Attempt, early?: Expiry): Promise<MemberAnswer> {
   const body = encode(attempt);
   try {
-    const fetched = async () => {
-      const stub = memberStub(attempt.env, attempt.tenant, attempt.place);
-      const reply = await stub.fetch(memberPaths.client, { method: 'POST', body });
-      if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
-      return new Uint8Array(await reply.arrayBuffer());
-    };
+    const fetched = () => attempt.courier?.carry(attempt, body) ?? fetchReply(attempt, body);
     return decode(await within(attempt.timeoutMs, fetched, early));
   } catch (error) {
     if (error instanceof TimeIsUp) return { kind: 'timeout', reason: error.message };
     return { kind: 'fault', fault: platformFault(error) };
   }
+}
+
+async function fetchReply(attempt: Attempt, body: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const reply = await postToMember(attempt, memberPaths.client, body);
+  if (reply === null) throw new Error('member answered with status 404');
+  return reply;
+}
+
+/** Null: it has no such path. Throws what `stub.fetch` throws. */
+export async function postToMember(
+  { env, tenant, place }: Attempt,
+  path: string,
+  body: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array | null> {
+  const reply = await memberStub(env, tenant, place).fetch(path, { method: 'POST', body });
+  if (reply.status === 404) return null;
+  if (reply.status !== 200) throw new Error(`member answered with status ${reply.status}`);
+  return new Uint8Array(await reply.arrayBuffer());
 }
 
 function encode(attempt: Attempt): Uint8Array<ArrayBuffer> {

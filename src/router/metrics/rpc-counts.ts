@@ -30,8 +30,14 @@ interface TenantCounts {
 
 const tenants = new Map<string, TenantCounts>();
 
+/** Instead of an answer with status 200 that is part of another one. */
+export const answered = Symbol('answered');
+
 /** Of a call that begins; null: this is no RPC of etcd's. To be called with its answer. */
-export function countRpc(tenant: string, path: string): ((response: Response) => void) | null {
+export function countRpc(
+  tenant: string,
+  path: string,
+): ((answer: Response | typeof answered) => void) | null {
   const rpc = rpcs.get(path);
   if (rpc === undefined) return null;
   const { rpcs: counted } = countsFor(tenant);
@@ -45,6 +51,7 @@ export function countRpc(tenant: string, path: string): ((response: Response) =>
   own.started += 1;
   const startedAt = Date.now();
   return (response) => {
+    if (response === answered) return handled(own, 'OK', Date.now() - startedAt);
     const end = endOf(response);
     if (end === undefined) handled(own, nameOf(response), Date.now() - startedAt);
     else void end.then((how) => handled(own, how === 'gone' ? 'Canceled' : 'OK', null));

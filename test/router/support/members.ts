@@ -4,6 +4,7 @@
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../../../src/api/errors.ts';
+import { MemberRepliesSchema, MemberRequestsSchema } from '../../../src/api/gen/batch_pb.js';
 import { CommandSchema } from '../../../src/api/gen/command_pb.js';
 import {
   type MemberReply,
@@ -34,9 +35,13 @@ export type Script = (sent: Sent) => MemberReply | Promise<MemberReply>;
 export interface Fake {
   readonly env: RouterEnv;
   readonly sent: Sent[];
+  /** How many came together, each time that several did. */
+  readonly together: number[];
   /** Requests to other paths than the client's. */
   readonly others: string[];
   script: Script;
+  /** False: of code that takes one request at a time. */
+  takesSeveral: boolean;
   /** Answers to other paths. */
   other: (name: string, url: string, body: Uint8Array) => Response;
 }
@@ -44,11 +49,14 @@ export interface Fake {
 /** All members do what `script` says; `vars` are the variables of the deployment. */
 export function fakeMembers(script: Script, vars: Partial<RouterEnv> = {}): Fake {
   const sent: Sent[] = [];
+  const together: number[] = [];
   const others: string[] = [];
   const fake: Fake = {
     sent,
+    together,
     others,
     script,
+    takesSeveral: true,
     other: () => new Response('nothing here', { status: 404 }),
     env: { OPEN_DEFAULT: 'true', OPEN_TENANTS: 'true', ...vars, RAFT_NODE: namespace() },
   };
@@ -57,15 +65,21 @@ export function fakeMembers(script: Script, vars: Partial<RouterEnv> = {}): Fake
       fetch: async (url: string, init: RequestInit) => {
         const who = parseMemberName(name);
         if (who === null) throw new Error(`no member is called ${name}`);
-        if (url !== memberPaths.client) {
-          others.push(`${name} ${url}`);
-          return fake.other(name, url, init.body as Uint8Array);
+        const body = init.body as Uint8Array;
+        const replyTo = async (encoded: Uint8Array) => {
+          const one = { ...who, request: fromBinary(MemberRequestSchema, encoded) };
+          sent.push(one);
+          return toBinary(MemberReplySchema, await fake.script(one));
+        };
+        if (url === memberPaths.client) return bytes(await replyTo(body));
+        if (url === memberPaths.clients && fake.takesSeveral) {
+          const { requests } = fromBinary(MemberRequestsSchema, body);
+          together.push(requests.length);
+          const replies = await Promise.all(requests.map(replyTo));
+          return bytes(toBinary(MemberRepliesSchema, create(MemberRepliesSchema, { replies })));
         }
-        const request = fromBinary(MemberRequestSchema, init.body as Uint8Array);
-        const one = { ...who, request };
-        sent.push(one);
-        const reply = await fake.script(one);
-        return new Response(toBinary(MemberReplySchema, reply) as Uint8Array<ArrayBuffer>);
+        others.push(`${name} ${url}`);
+        return fake.other(name, url, body);
       },
     });
     return {
@@ -75,6 +89,8 @@ export function fakeMembers(script: Script, vars: Partial<RouterEnv> = {}): Fake
   }
   return fake;
 }
+
+const bytes = (data: Uint8Array) => new Response(data as Uint8Array<ArrayBuffer>);
 
 export function places(fake: Fake): number[] {
   return fake.sent.map(({ place }) => place);
