@@ -61,3 +61,6 @@ export const maxRequestTimeoutMs = 60_000;
 
 /** Version of the router-member and member-member protocols (member.proto, peer.proto). */
 export const protocolVersion = 1;
+
+/** Longest time that a timer of the runtime knows; a longer one fires at once. */
+export const timerMaxMs = 2 ** 31 - 1;

@@ -6,6 +6,7 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
+import { timerMaxMs } from '../api/limits.ts';
 import { begin } from './asking.ts';
 import { drained, fail } from './calls.ts';
 import { CallFailed, failureOf, late, unreachable } from './status.ts';
@@ -29,7 +30,7 @@ export function watches(
     const asking = begin(call);
     const socket = upstream.openWatch(asking);
     const timer = Number.isFinite(asking.deadline)
-      ? setTimeout(() => end(late()), Math.min(2 ** 31 - 1, asking.deadline - Date.now()))
+      ? setTimeout(() => end(late()), Math.min(timerMaxMs, asking.deadline - Date.now()))
       : undefined;
     let isOver = false;
     const end = (error: CallFailed | null) => {

@@ -2,8 +2,8 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { LeaseRevokeRequestSchema, PutRequestSchema } from '../../src/api/gen/rpc_pb.js';
+import { BadMessage } from '../../src/router/etcd/bad-message.ts';
 import { SentProtobuf } from '../../src/router/etcd/form.ts';
-import { BadJson } from '../../src/router/etcd/json-text.ts';
 
 const request = create(PutRequestSchema, { key: new Uint8Array([1]), lease: -1n });
 const encoded = toBinary(PutRequestSchema, request);
@@ -20,7 +20,7 @@ describe('a message in protobuf', () => {
     ['with a string that ends beyond it', new Uint8Array([0x0a, 200])],
     ['with a group that never began', new Uint8Array([0x0c])],
   ])('%s is refused', (_, bytes) => {
-    expect(() => new SentProtobuf(bytes).message(PutRequestSchema)).toThrow(BadJson);
+    expect(() => new SentProtobuf(bytes).message(PutRequestSchema)).toThrow(BadMessage);
   });
 });
 
@@ -45,6 +45,6 @@ describe('messages in one body', () => {
     const sent = [...new SentProtobuf(new Uint8Array(body)).messages()];
     expect(sent.length).toBe(2);
     expect(sent[0]?.message(LeaseRevokeRequestSchema).ID).toBe(7n);
-    expect(() => sent[1]?.message(LeaseRevokeRequestSchema)).toThrow(BadJson);
+    expect(() => sent[1]?.message(LeaseRevokeRequestSchema)).toThrow(BadMessage);
   });
 });

@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
 import { PutRequestSchema, RangeRequestSchema } from '../../src/api/gen/rpc_pb.js';
 import { createRouter } from '../../src/router/app.ts';
+import { BadMessage } from '../../src/router/etcd/bad-message.ts';
 import { decodeBase64 } from '../../src/router/etcd/base64.ts';
 import { readMessage } from '../../src/router/etcd/json-message.ts';
-import { BadJson } from '../../src/router/etcd/json-text.ts';
 import { percentDecode } from '../../src/router/http/query.ts';
 import { forgetAll } from '../../src/router/members/hints.ts';
 import { garbageOf } from './support/garbage.ts';
@@ -154,13 +154,13 @@ test('every message comes back from its JSON, in either spelling and with either
   );
 });
 
-test('reading a message throws nothing but BadJson', () => {
+test('reading a message throws nothing but BadMessage', () => {
   fc.assert(
     fc.property(body, (bytes) => {
       try {
         readMessage(PutRequestSchema, new TextDecoder().decode(bytes));
       } catch (error) {
-        expect(error).toBeInstanceOf(BadJson);
+        expect(error).toBeInstanceOf(BadMessage);
       }
     }),
     runs,

@@ -5,9 +5,10 @@
  */
 import { maxMessageBytes } from '../../api/limits.ts';
 import { BoundedSocket, offeredProtocols, upgraded } from '../http/web-socket.ts';
+import { BadMessage } from './bad-message.ts';
 import { badStreamBody } from './errors.ts';
 import { type Sent, SentJson } from './form.ts';
-import { BadJson, decodeText } from './json-text.ts';
+import { decodeText } from './json-text.ts';
 
 /** Serves what one message asks for; the Request tells who asks, and ends with the socket. */
 export type Serve = (sent: Sent, request: Request) => Promise<Response>;
@@ -76,9 +77,9 @@ class CallSocket {
       this.waitingBytes -= size;
       if (!this.takesMany || response.status >= 400) this.close('done', '');
     } catch (error) {
-      if (!(error instanceof BadJson)) console.error(error);
+      if (!(error instanceof BadMessage)) console.error(error);
       this.bounded.sendAnyway(
-        badStreamBody(error instanceof BadJson ? error.message : 'internal error'),
+        badStreamBody(error instanceof BadMessage ? error.message : 'internal error'),
       );
       this.close('notUnderstood', 'not understood');
     }

@@ -13,10 +13,11 @@ import {
 } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../../api/errors.ts';
 import { errorFlag, frame, frameHeadBytes, protobufType } from '../../api/frames.ts';
+import { BadMessage } from './bad-message.ts';
 import { streamError } from './errors.ts';
 import { corsHeaders, gatewaySuccessHeaders } from './headers.ts';
 import { readMessage } from './json-message.ts';
-import { BadJson, decodeText, values } from './json-text.ts';
+import { decodeText, values } from './json-text.ts';
 
 /** How one client writes and wants to read. */
 export interface Form {
@@ -33,7 +34,7 @@ export interface Form {
 }
 
 /**
- * What a client has sent. Reading throws BadJson, with the words that etcd has for JSON; what is no JSON
+ * What a client has sent. Reading throws BadMessage, with the words that etcd has for JSON; what is no JSON
  * value and what is no message end the generator in the same way.
  */
 export interface Sent {
@@ -63,7 +64,7 @@ export const protobufForm: Form = {
   lastPart: (error) => frame(errorFlag, new TextEncoder().encode(streamError(error).trimEnd())),
 };
 
-/** Throws BadJson when the bytes are no text. */
+/** Throws BadMessage when the bytes are no text. */
 export function sentAs(request: Request, bytes: Uint8Array): Sent {
   const type = request.headers.get('content-type');
   return type?.split(';', 1)[0]?.trim().toLowerCase() === protobufType
@@ -109,7 +110,7 @@ export class SentProtobuf implements Sent {
     try {
       return fromBinary(desc, this.bytes, { readUnknownFields: false });
     } catch {
-      throw new BadJson('grpc: error unmarshalling request');
+      throw new BadMessage('grpc: error unmarshalling request');
     }
   }
 

@@ -15,13 +15,13 @@ import { type Via, vias } from '../members/nearest.ts';
 import { answered, countRpc } from '../metrics/rpc-counts.ts';
 import { authMethods } from './auth-methods.ts';
 import { addUser, authenticate, changePassword } from './auth-service.ts';
+import { BadMessage } from './bad-message.ts';
 import { batchPath, serveBatch } from './batch.ts';
 import { serveCallSocket } from './call-socket.ts';
 import { clusterServices } from './cluster.ts';
 import { campaign, leader, observe, proclaim, resign } from './election.ts';
 import { gatewayError, messageTooLarge, namedError, namedErrorOfAuth } from './errors.ts';
 import type { Sent } from './form.ts';
-import { BadJson } from './json-text.ts';
 import { keepAlive } from './lease-keep-alive.ts';
 import { lock, unlock } from './lock.ts';
 import { maintenanceMethods } from './maintenance-methods.ts';
@@ -159,7 +159,7 @@ async function ask(
   try {
     plan = method.plan(sent);
   } catch (error) {
-    if (!(error instanceof BadJson)) throw error;
+    if (!(error instanceof BadMessage)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);
   }
   if (isOver(deadline)) return namedError('DeadlineExceeded');

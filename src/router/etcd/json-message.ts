@@ -15,9 +15,10 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { maxMessageBytes } from '../../api/limits.ts';
+import { BadMessage } from './bad-message.ts';
 import { decodeBase64 } from './base64.ts';
 import { type FieldNames, fieldNamedTwice, type NamedField } from './json-names.ts';
-import { BadJson, LongNumber, parseFirstValue } from './json-text.ts';
+import { LongNumber, parseFirstValue } from './json-text.ts';
 
 /** Deeper nesting is refused; the deepest request that means anything is 16 transactions. */
 const depthMax = 100;
@@ -25,7 +26,7 @@ const depthMax = 100;
 /** Thrown when a number needs the digits that JSON.parse has already lost. */
 class NeedsDigits extends Error {}
 
-/** The message that the first JSON value of `text` describes; throws BadJson. */
+/** The message that the first JSON value of `text` describes; throws BadMessage. */
 export function readMessage<D extends DescMessage>(desc: D, text: string): MessageShape<D> {
   const { read, fields } = readerFor(desc);
   let message: unknown;
@@ -36,7 +37,7 @@ export function readMessage<D extends DescMessage>(desc: D, text: string): Messa
     message = read(parseFirstValue(text, true), 0);
   }
   const twice = fieldNamedTwice(text, fields);
-  if (twice !== null) throw new BadJson(`proto: duplicate field "${twice}"`);
+  if (twice !== null) throw new BadMessage(`proto: duplicate field "${twice}"`);
   return message as MessageShape<D>;
 }
 
@@ -98,9 +99,11 @@ function readObject(
   depth: number,
 ): unknown {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new BadJson(`proto: syntax error: unexpected token ${show(json)} for ${desc.typeName}`);
+    throw new BadMessage(
+      `proto: syntax error: unexpected token ${show(json)} for ${desc.typeName}`,
+    );
   }
-  if (depth > depthMax) throw new BadJson('proto: exceeded maximum recursion depth');
+  if (depth > depthMax) throw new BadMessage('proto: exceeded maximum recursion depth');
   const message = create(desc) as Fields;
   const source = json as Fields;
   for (const key of Object.keys(source)) {
@@ -115,7 +118,7 @@ function readObject(
     }
     if ((message[property] as { case?: string }).case !== undefined) {
       const oneof = reader.field.oneof?.name ?? '';
-      throw new BadJson(
+      throw new BadMessage(
         `proto: error parsing "${key}", oneof ${desc.typeName}.${oneof} is already set`,
       );
     }
@@ -234,8 +237,8 @@ function fail(type: string, field: DescField, json: unknown): never {
   throw invalid(type, field, json);
 }
 
-function invalid(type: string, field: DescField, json: unknown): BadJson {
-  return new BadJson(`proto: invalid value for ${type} field ${field.name}: ${show(json)}`);
+function invalid(type: string, field: DescField, json: unknown): BadMessage {
+  return new BadMessage(`proto: invalid value for ${type} field ${field.name}: ${show(json)}`);
 }
 
 const shownMax = 64;

@@ -3,9 +3,7 @@
  * and what follows it is ignored; nothing at all is `{}`; a byte order mark, comments and trailing
  * commas are refused (recorded: exchanges `json-*`).
  */
-export class BadJson extends Error {
-  override readonly name = 'BadJson';
-}
+import { BadMessage } from './bad-message.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -13,7 +11,7 @@ export function decodeText(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw new BadJson('proto: syntax error: invalid UTF-8 in string');
+    throw new BadMessage('proto: syntax error: invalid UTF-8 in string');
   }
 }
 
@@ -36,11 +34,11 @@ export function parseFirstValue(text: string, keepDigits = false): unknown {
   } catch (error) {
     if (isBlank(text)) return {};
     const end = firstValueEnd(text);
-    if (end === null) throw new BadJson('unexpected EOF');
+    if (end === null) throw new BadMessage('unexpected EOF');
     try {
       return JSON.parse(text.slice(0, end), reviver);
     } catch {
-      throw new BadJson(error instanceof SyntaxError ? error.message : 'invalid JSON');
+      throw new BadMessage(error instanceof SyntaxError ? error.message : 'invalid JSON');
     }
   }
 }

@@ -61,7 +61,7 @@ export type Plan =
   | { readonly kind: 'oversized'; readonly size: number };
 
 export interface Method {
-  /** Throws BadJson. */
+  /** Throws BadMessage. */
   readonly plan: (sent: Sent) => Plan;
   readonly response: DescMessage;
   /** Who may not do it is told so in the words of etcd's auth package. */

@@ -7,10 +7,10 @@ import type { KeepGoing, RouterEnv } from '../env.ts';
 import { readBody } from '../http/body.ts';
 import { type Deadline, parseGrpcTimeout, startDeadline } from '../http/deadline.ts';
 import type { Courier } from '../members/courier.ts';
+import { BadMessage } from './bad-message.ts';
 import { gatewayError, messageTooLarge, namedError } from './errors.ts';
 import { type Sent, sentAs } from './form.ts';
 import { encodedSize } from './json-message.ts';
-import { BadJson } from './json-text.ts';
 
 /** One call, its body read. */
 export interface GatewayCall {
@@ -68,7 +68,7 @@ export async function readSent(
   try {
     return sentAs(request, body.bytes);
   } catch (error) {
-    if (!(error instanceof BadJson)) throw error;
+    if (!(error instanceof BadMessage)) throw error;
     return refuse(error.message);
   }
 }
@@ -87,7 +87,7 @@ export function readOr<D extends DescMessage>(
     const size = encodedSize(desc, message, sent.length);
     return size <= maxMessageBytes ? message : messageTooLarge(size, maxMessageBytes);
   } catch (error) {
-    if (!(error instanceof BadJson)) throw error;
+    if (!(error instanceof BadMessage)) throw error;
     return gatewayError(GrpcCode.InvalidArgument, error.message);
   }
 }

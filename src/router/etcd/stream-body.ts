@@ -8,10 +8,10 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { GrpcCode } from '../../api/errors.ts';
 import { maxMessageBytes } from '../../api/limits.ts';
+import { BadMessage } from './bad-message.ts';
 import { badStream, gatewayError, messageTooLarge } from './errors.ts';
 import type { Sent } from './form.ts';
 import { encodedSize } from './json-message.ts';
-import { BadJson } from './json-text.ts';
 
 /** As many watches as one stream may have, and a request more for each. */
 export const streamRequestsMax = 20_000;
@@ -29,7 +29,7 @@ export function readStream<D extends DescMessage>(
         `quorate: more than ${streamRequestsMax} requests in one body`,
       );
     const request = read(desc, one);
-    if (request instanceof BadJson) {
+    if (request instanceof BadMessage) {
       if (requests.length === 0) return badStream(request.message);
       break;
     }
@@ -40,11 +40,11 @@ export function readStream<D extends DescMessage>(
   return requests;
 }
 
-function read<D extends DescMessage>(desc: D, sent: Sent): MessageShape<D> | BadJson {
+function read<D extends DescMessage>(desc: D, sent: Sent): MessageShape<D> | BadMessage {
   try {
     return sent.message(desc);
   } catch (error) {
-    if (error instanceof BadJson) return error;
+    if (error instanceof BadMessage) return error;
     throw error;
   }
 }

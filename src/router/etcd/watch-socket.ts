@@ -14,9 +14,10 @@ import type { RouterEnv } from '../env.ts';
 import { noteEnd, type StreamEnd } from '../http/stream-ends.ts';
 import { BoundedSocket, offeredProtocols, upgraded } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
+import { BadMessage } from './bad-message.ts';
 import { badStreamBody, streamError } from './errors.ts';
 import { jsonForm, protobufForm, SentJson, SentProtobuf } from './form.ts';
-import { BadJson, decodeText } from './json-text.ts';
+import { decodeText } from './json-text.ts';
 import { requiresLeader } from './request.ts';
 import { streamRequestsMax } from './stream-body.ts';
 import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
@@ -27,7 +28,7 @@ const closeCodes = { notUnderstood: 1007, tryAgainLater: 1013 } as const;
 const protobufProtocol = 'protobuf';
 
 interface Wire {
-  /** Throws BadJson at what is none; the requests before it have come. */
+  /** Throws BadMessage at what is none; the requests before it have come. */
   read(data: string | ArrayBuffer): Iterable<WatchRequest>;
   write(response: WatchResponse): string | Uint8Array;
 }
@@ -35,10 +36,11 @@ interface Wire {
 const jsonWire: Wire = {
   *read(data) {
     const text = typeof data === 'string' ? data : decodeText(new Uint8Array(data));
-    if (text.length > maxMessageBytes) throw new BadJson('message larger than max');
+    if (text.length > maxMessageBytes) throw new BadMessage('message larger than max');
     let left = streamRequestsMax;
     for (const sent of new SentJson(text).messages()) {
-      if (left-- === 0) throw new BadJson(`more than ${streamRequestsMax} requests in a message`);
+      if (left-- === 0)
+        throw new BadMessage(`more than ${streamRequestsMax} requests in a message`);
       yield sent.message(WatchRequestSchema);
     }
   },
@@ -47,8 +49,8 @@ const jsonWire: Wire = {
 
 const protobufWire: Wire = {
   read(data) {
-    if (typeof data === 'string') throw new BadJson('a request is a binary message');
-    if (data.byteLength > maxMessageBytes) throw new BadJson('message larger than max');
+    if (typeof data === 'string') throw new BadMessage('a request is a binary message');
+    if (data.byteLength > maxMessageBytes) throw new BadMessage('message larger than max');
     return [new SentProtobuf(new Uint8Array(data)).message(WatchRequestSchema)];
   },
   write: (response) => protobufForm.encode(WatchResponseSchema, response) as Uint8Array,
@@ -84,7 +86,7 @@ function serve(server: WebSocket, session: WatchSession, wire: Wire): Promise<St
     try {
       for (const asked of wire.read(data as string | ArrayBuffer)) stream.ask(asked);
     } catch (error) {
-      if (!(error instanceof BadJson)) throw error;
+      if (!(error instanceof BadMessage)) throw error;
       // etcd says it and breaks the connection if it is the first message; later it listens no more, in silence.
       bounded.sendAnyway(badStreamBody(error.message));
       server.close(closeCodes.notUnderstood, error.message.slice(0, 100));

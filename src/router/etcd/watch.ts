@@ -9,6 +9,7 @@ import {
   WatchRequestSchema,
   WatchResponseSchema,
 } from '../../api/gen/rpc_pb.js';
+import { timerMaxMs } from '../../api/limits.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { type Deadline, parseGrpcTimeout, remainingMs } from '../http/deadline.ts';
@@ -108,9 +109,6 @@ async function serveStream(call: Asked): Promise<Response> {
   });
   return lines.response;
 }
-
-/** setTimeout knows no longer times, and none without end. */
-const timerMaxMs = 2 ** 31 - 1;
 
 function timer(ms: number, done: () => void): ReturnType<typeof setTimeout> | undefined {
   return ms > timerMaxMs ? undefined : setTimeout(done, Math.max(0, ms));

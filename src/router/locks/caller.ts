@@ -4,7 +4,7 @@
  */
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import type { EtcdErrorName } from '../../api/errors.ts';
-import { defaultRequestTimeoutMs } from '../../api/limits.ts';
+import { defaultRequestTimeoutMs, timerMaxMs } from '../../api/limits.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import type { Plan } from '../etcd/methods.ts';
@@ -86,9 +86,6 @@ export async function askPatiently<D extends DescMessage>(
     }
   }
 }
-
-/** setTimeout knows no longer times. */
-const timerMaxMs = 2 ** 31 - 1;
 
 /**
  * Runs `wait` with a session of watches that is closed when the caller's time is over or its client gone;

@@ -9,6 +9,7 @@ import {
   LeaseRevokeRequestSchema,
   LeaseRevokeResponseSchema,
 } from '../../api/gen/rpc_pb.js';
+import { timerMaxMs } from '../../api/limits.ts';
 import { randomLeaseId } from '../etcd/lease-id.ts';
 import { planGrant, planWrite } from '../etcd/methods.ts';
 import { ask, type Caller } from './caller.ts';
@@ -50,6 +51,3 @@ export async function withOwnLease<T>(
     clearInterval(timer);
   }
 }
-
-/** setInterval knows no longer times. */
-const timerMaxMs = 2 ** 31 - 1;

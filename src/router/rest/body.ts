@@ -4,7 +4,8 @@
  */
 import * as v from 'valibot';
 import { maxMessageBytes } from '../../api/limits.ts';
-import { BadJson, decodeText } from '../etcd/json-text.ts';
+import { BadMessage } from '../etcd/bad-message.ts';
+import { decodeText } from '../etcd/json-text.ts';
 import { readBody } from '../http/body.ts';
 import type { Call } from './call.ts';
 import { Refusal } from './problems.ts';
@@ -51,7 +52,7 @@ export async function readText(call: Call): Promise<string> {
       try {
         return decodeText(body.bytes);
       } catch (error) {
-        if (!(error instanceof BadJson)) throw error;
+        if (!(error instanceof BadMessage)) throw error;
         throw new Refusal('bad-request', 'the body is not UTF-8');
       }
     default:
