@@ -1,4 +1,4 @@
-/** Starts what was asked for: services with keys in them, what stands before them, each checked. */
+/** Starts what was asked for: services with keys in them, what stands before them; each is checked. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startBridge } from './bridge.ts';
@@ -17,57 +17,21 @@ export interface Contenders {
   stop(): Promise<void>;
 }
 
-type Log = (text: string) => void;
+interface Services {
+  readonly quorate: Quorate | null;
+  readonly plain: Service | null;
+  readonly etcd: Service | null;
+}
 
 export async function startContenders(
   names: readonly ContenderName[],
   directory: string,
-  log: Log,
+  log: (text: string) => void,
 ): Promise<Contenders> {
-  const started = new Map<ContenderName, Contender | null>();
-  const service = async <T extends Service>(
-    name: ContenderName,
-    start: (directory: string) => Promise<T>,
-  ): Promise<T | null> => {
-    const before = started.get(name);
-    if (before !== undefined) return before as T | null;
-    const contender = await startService(name, start, join(directory, name), log);
-    started.set(name, contender);
-    return contender;
-  };
-  const quorate = () => service('quorate', startQuorate);
-  const etcd = () => service('etcd', startEtcd);
-  const front = async <T>(
-    before: T | null,
-    start: (before: T) => Contender | Promise<Contender>,
-  ) => {
-    if (before === null) return null;
-    const contender = await start(before);
-    await checkContender(contender);
-    return contender;
-  };
-  const startOne = async (name: ContenderName): Promise<Contender | null> => {
-    switch (name) {
-      case 'quorate':
-        return quorate();
-      case 'plain':
-        return service('plain', startPlain);
-      case 'etcd':
-        return etcd();
-      case 'bridge':
-        return front(await quorate(), startBridge);
-      case 'etcd-grpc':
-        return front(await etcd(), etcdGrpc);
-      case 'canned':
-        return startCanned();
-      default:
-        return name satisfies never;
-    }
-  };
+  const services = await startServices(names, directory, log);
   const measured: Contender[] = [];
   for (const name of names) {
-    const contender = await startOne(name);
-    started.set(name, contender);
+    const contender = await contenderOf(name, services);
     if (contender === null) continue;
     log(`${name}: ready at ${contender.url}`);
     console.log(`${name}: ${contender.description}`);
@@ -75,28 +39,73 @@ export async function startContenders(
   }
   return {
     measured,
-    quorate: names.includes('quorate') ? await quorate() : null,
+    quorate: names.includes('quorate') ? services.quorate : null,
     stop: async () => {
-      await Promise.all([...started.values()].map((contender) => contender?.stop()));
+      const all = new Set([...measured, ...Object.values(services)]);
+      await Promise.all([...all].map((contender) => contender?.stop()));
     },
   };
 }
 
+/** Together, since most of that is waiting for one thread of each. */
+async function startServices(
+  names: readonly ContenderName[],
+  directory: string,
+  log: (text: string) => void,
+): Promise<Services> {
+  const startIfNeeded = async <T extends Service>(
+    name: ContenderName,
+    start: (directory: string) => Promise<T>,
+    front?: ContenderName,
+  ): Promise<T | null> => {
+    if (!names.includes(name) && !(front && names.includes(front))) return null;
+    try {
+      return await startService(start, join(directory, name));
+    } catch (error) {
+      if (!(error instanceof ContenderMissing)) throw error;
+      log(`${name}: left out: ${error.message}`);
+      return null;
+    }
+  };
+  const [quorate, plain, etcd] = await Promise.all([
+    startIfNeeded('quorate', startQuorate, 'bridge'),
+    startIfNeeded('plain', startPlain),
+    startIfNeeded('etcd', startEtcd, 'etcd-grpc'),
+  ]);
+  return { quorate, plain, etcd };
+}
+
 async function startService<T extends Service>(
-  name: ContenderName,
   start: (directory: string) => Promise<T>,
   directory: string,
-  log: Log,
-): Promise<T | null> {
+): Promise<T> {
   mkdirSync(directory, { recursive: true });
-  try {
-    const contender = await start(directory);
-    await preload(contender);
-    await checkContender(contender);
-    return contender;
-  } catch (error) {
-    if (!(error instanceof ContenderMissing)) throw error;
-    log(`${name}: left out: ${error.message}`);
-    return null;
+  const service = await start(directory);
+  await preload(service);
+  await checkContender(service);
+  return service;
+}
+
+/** Null: what it needs cannot run here. */
+async function contenderOf(name: ContenderName, services: Services): Promise<Contender | null> {
+  const { quorate, etcd } = services;
+  switch (name) {
+    case 'quorate':
+    case 'plain':
+    case 'etcd':
+      return services[name];
+    case 'bridge':
+      return quorate && checked(await startBridge(quorate));
+    case 'etcd-grpc':
+      return etcd && checked(etcdGrpc(etcd));
+    case 'canned':
+      return startCanned();
+    default:
+      return name satisfies never;
   }
+}
+
+async function checked(contender: Contender): Promise<Contender> {
+  await checkContender(contender);
+  return contender;
 }

@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, type } from 'node:os';
 import { join } from 'node:path';
 import { versionOf } from './children.ts';
+import type { Form } from './contender.ts';
 import { percentile } from './statistics.ts';
 import { workerdPath } from './workerd.ts';
 
@@ -15,14 +16,17 @@ export interface MachineFacts {
   readonly system: string;
   readonly node: string;
   readonly workerd: string;
-  readonly loadGenerator: string;
+  readonly loadGenerators: Readonly<Record<Form, string>>;
   /** Before the bench starts anything: what else the machine is doing. */
   readonly loadAverage: number;
   readonly fsyncP50Ms: number;
   readonly fsyncP99Ms: number;
 }
 
-export function machineFacts(directory: string, loadGenerator: string): MachineFacts {
+export function machineFacts(
+  directory: string,
+  generators: Readonly<Record<Form, { readonly name: string }>>,
+): MachineFacts {
   const fsyncMs = probeFsync(directory);
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -30,7 +34,7 @@ export function machineFacts(directory: string, loadGenerator: string): MachineF
     system: `${type()} ${release()}`,
     node: process.version,
     workerd: versionOf(workerdPath)?.replace(/^workerd /, '') ?? 'unknown',
-    loadGenerator,
+    loadGenerators: { json: generators.json.name, grpc: generators.grpc.name },
     loadAverage: Math.round((loadavg()[0] ?? 0) * 100) / 100,
     fsyncP50Ms: percentile(fsyncMs, 50),
     fsyncP99Ms: percentile(fsyncMs, 99),

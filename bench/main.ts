@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
     json: findLoadGenerator(),
     grpc: startGrpcLoad(workload, options.grpcConnections),
   };
-  const facts = machineFacts(directory, generators.json.name);
+  const facts = machineFacts(directory, generators);
   emit({ bench: 'machine', ...facts });
   console.log(machineText(facts));
 

@@ -5,7 +5,7 @@ import { type ContenderName, contenderNames, formOf } from './contender.ts';
 export interface Options {
   readonly only: readonly ContenderName[];
   readonly clients: readonly number[];
-  /** Length of one measurement. */
+  /** Length of one measurement; less where a first round would take more than the budget. */
   readonly seconds: number;
   /** Measurements of which the median counts. */
   readonly rounds: number;
@@ -28,7 +28,7 @@ export const usage = `npm run bench -- [options]
   --clients 1,16,64,256      numbers of concurrent clients
   --seconds 2                length of one measurement
   --rounds 3                 measurements of which the median counts
-  --idle 60                  seconds of rest in the cost ledger (0: leave it out)
+  --idle 30                  seconds of rest in the cost ledger (0: leave it out)
   --no-ledger                throughput only
   --ledger-only              cost ledger only
   --watchers 1,100,1000,10000  watchers that hear of one put (0: leave it out)
@@ -73,7 +73,7 @@ export function parseOptions(args: string[]): Options | null {
         clients: '1,16,64,256',
         seconds: '2',
         rounds: '3',
-        idle: '60',
+        idle: '30',
         watchers: '1,100,1000,10000',
       };
   const connections = values['grpc-connections'];

@@ -12,7 +12,8 @@ const busyLoadAverage = 0.5;
 export function machineText(facts: MachineFacts): string {
   return [
     `${facts.cpu}, ${facts.cores} cores, ${facts.system}, load average ${facts.loadAverage}`,
-    `node ${facts.node}, workerd ${facts.workerd}, load by ${facts.loadGenerator}`,
+    `node ${facts.node}, workerd ${facts.workerd}`,
+    `load of JSON by ${facts.loadGenerators.json}; of gRPC by ${facts.loadGenerators.grpc}`,
     `fsync of 4 KiB: p50 ${facts.fsyncP50Ms.toFixed(2)} ms, p99 ${facts.fsyncP99Ms.toFixed(2)} ms`,
     ...(facts.loadAverage > busyLoadAverage
       ? ['This machine is busy with something else: the figures below are noise to that extent.']

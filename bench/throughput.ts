@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from './asking.ts';
 import { cpuMs } from './children.ts';
 import { type Contender, type ContenderName, type Form, formOf } from './contender.ts';
-import type { LoadGenerator, Measurement } from './load.ts';
+import type { Load, LoadGenerator, Measurement } from './load.ts';
 import type { Options } from './options.ts';
 import { type Ratios, ratiosOf } from './ratios.ts';
 import { median } from './statistics.ts';
@@ -37,6 +37,8 @@ interface Round extends Measurement {
 }
 
 const settleMs = 100;
+/** What a measurement takes besides: to settle, to wake its contender, to start its generator. */
+const besidesMs = 200;
 const warmUpClients = 16;
 const warmUpSeconds = 1;
 
@@ -54,13 +56,19 @@ export async function measureThroughput(task: ThroughputTask): Promise<Throughpu
   const { options, contenders, log } = task;
   const rounds = new Map<string, Round[]>();
   if (options.clients.length > 0) await warmUp(task);
+  const seconds = measurementSeconds(
+    options.seconds,
+    contenders.length * operations.length * options.clients.length,
+    task.deadline - performance.now(),
+  );
+  if (seconds < options.seconds) log(`${seconds} s a measurement: the budget takes no more`);
   for (let round = 0; round < options.rounds; round++) {
     for (const clients of options.clients) {
       for (const operation of operations) {
         for (const contender of rotated(contenders, round)) {
-          const late = performance.now() + options.seconds * 1000 > task.deadline;
+          const late = performance.now() + seconds * 1000 > task.deadline;
           if (round > 0 && late) continue;
-          const result = await measureOnce(task, contender, operation, clients);
+          const result = await measureOnce(task, contender, { operation, clients, seconds });
           const key = keyOf(contender.name, operation, clients);
           rounds.set(key, [...(rounds.get(key) ?? []), result]);
           log(`round ${round + 1}: ${key} ${result.opsPerSecond.toFixed(0)}/s`);
@@ -69,6 +77,12 @@ export async function measureThroughput(task: ThroughputTask): Promise<Throughpu
     }
   }
   return summarize(task, rounds);
+}
+
+/** Whole seconds of one measurement, so that the first round ends in time; one at least, even if it does not. */
+export function measurementSeconds(wanted: number, measurements: number, leftMs: number): number {
+  const each = Math.floor((leftMs / measurements - besidesMs) / 1000);
+  return Math.max(1, Math.min(wanted, each));
 }
 
 /** The first second of a process is spent compiling, in all but etcd: it counts for nobody. */
@@ -83,17 +97,16 @@ async function warmUp({ contenders, workload, generators, log }: ThroughputTask)
 }
 
 async function measureOnce(
-  { workload, generators, options }: ThroughputTask,
+  { workload, generators }: ThroughputTask,
   contender: Contender,
-  operation: Operation,
-  clients: number,
+  { operation, clients, seconds }: Pick<Load, 'operation' | 'clients' | 'seconds'>,
 ): Promise<Round> {
   // An object that has rested is loaded again before the clock starts.
   const [wakeBody] = workload.bodies[operation];
   await ask(contender, operation, wakeBody as string);
   await sleep(settleMs);
   const cpuBefore = cpuMs(contender.pids);
-  const load = { url: contender.url, operation, workload, clients, seconds: options.seconds };
+  const load = { url: contender.url, operation, workload, clients, seconds };
   const result = await generators[formOf[contender.name]].run(load);
   const cpuAfter = cpuMs(contender.pids);
   const known = cpuBefore !== null && cpuAfter !== null && result.operations > 0;
