@@ -72,4 +72,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a revocation that was under way for long took a key with it that was put meanwhile (oracle)',
   },
+  {
+    seed: 1000001271,
+    found:
+      'a founder crashed in the turn that wrote the birth record, and came back with older code (oracle)',
+  },
 ];

@@ -6,7 +6,11 @@
  * what the output gate promises and no more. A turn that throws within its transaction must end its
  * life: half of it is written, and only losing all of it is left.
  */
+import { fromBinary } from '@bufbuild/protobuf';
+import { BirthRecordSchema } from '../../../src/api/gen/peer_pb.js';
 import type { Row, Sql, SqlValue } from '../../../src/kv/sql.ts';
+import { memberId } from '../../../src/node-do/identity.ts';
+import type { MemberId } from '../../../src/raft/types.ts';
 import { NodeSql } from '../../support/node-sql.ts';
 
 export interface Backup {
@@ -52,6 +56,15 @@ export class Disk {
     if (this.incarnation === null) return false;
     const known = 'SELECT 1 FROM raft_identity WHERE birth IS NOT NULL OR tombstone IS NOT NULL';
     return this.sql.first(known) !== undefined;
+  }
+
+  /** Who founded the group whose birth record is here: the one that it names first. */
+  get founder(): MemberId | null {
+    if (this.incarnation === null) return null;
+    const record = this.sql.first('SELECT birth FROM raft_identity')?.[0];
+    if (!(record instanceof Uint8Array)) return null;
+    const first = fromBinary(BirthRecordSchema, record).founding?.voters[0];
+    return first ? memberId(first.place, first.incarnation) : null;
   }
 
   flush(): void {

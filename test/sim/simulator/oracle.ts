@@ -8,6 +8,7 @@
 import { rulesVersionOf } from '../../../src/kv/batch.ts';
 import type { GroupMember } from '../../../src/node-do/group-member.ts';
 import { memberId, placeOf } from '../../../src/node-do/identity.ts';
+import type { CodeVersion } from '../../../src/node-do/platform.ts';
 import { allMembers, type Configuration } from '../../../src/raft/configuration.ts';
 import type { RaftCore } from '../../../src/raft/core.ts';
 import type { Effects, Entry, LogIndex, MemberId, Message, Term } from '../../../src/raft/types.ts';
@@ -71,6 +72,8 @@ export class Oracle implements Watcher {
   private readonly speakers = new Map<string, Life>();
   private readonly revisions = new Map<LogIndex, number>();
   private readonly newestCode = new Map<MemberId, number>();
+  /** Whose birth record is durable. */
+  private readonly founders = new Set<MemberId>();
   private readonly wipedIds = new Set<MemberId>();
   private flushes = 0;
   /** Of another group's log, up to here; 0: the group was born. */
@@ -213,7 +216,7 @@ export class Oracle implements Watcher {
       this.shadows.set(self, new Shadow(self, founding));
       this.newestCommitted ??= { index: 0, configuration: founding };
     }
-    this.newestCode.set(self, Math.max(life.code.rules, this.newestCode.get(self) ?? 0));
+    this.announces(self, life.code);
     return added;
   }
 
@@ -221,8 +224,22 @@ export class Oracle implements Watcher {
   answersBirth({ code, place }: Life): void {
     const { incarnation } = place.disk;
     if (incarnation === null) return;
-    const id = memberId(place.number, incarnation);
-    this.newestCode.set(id, Math.max(code.rules, this.newestCode.get(id) ?? 0));
+    this.announces(memberId(place.number, incarnation), code);
+  }
+
+  /**
+   * The birth record speaks for its founder too, whose life may have ended in the turn that wrote it, before
+   * its core said anything. Only the life that wrote it: the code of a later one is not in the record.
+   */
+  private founds({ code, place: { disk, number }, superseded }: Life): void {
+    const { founder, incarnation } = disk;
+    if (superseded || founder === null || founder !== memberId(number, incarnation ?? '')) return;
+    if (!this.founders.has(founder) && !this.shadows.has(founder)) this.announces(founder, code);
+    this.founders.add(founder);
+  }
+
+  private announces(id: MemberId, { rules }: CodeVersion): void {
+    this.newestCode.set(id, Math.max(rules, this.newestCode.get(id) ?? 0));
   }
 
   /** The member that lives there now; one that was removed or lost just now also counts. */
@@ -257,6 +274,7 @@ export class Oracle implements Watcher {
   /** All that this life has taken so far is durable, and what it said may be heard. */
   isDurable(life: Life): void {
     let hasWritten = false;
+    if (!this.membersOf.has(life)) this.founds(life);
     for (const watched of this.membersOf.get(life) ?? []) {
       if (!watched.owesWrite && watched.pending.length > 0)
         watched.written.push(...watched.pending.splice(0));
