@@ -43,8 +43,10 @@ export function serverStream(
   };
 }
 
+/** grpc-js ends the process when it has to send half of a surrogate pair. */
 export function statusOf(error: unknown): { code: number; details: string } {
-  if (error instanceof CallFailed) return { code: error.code, details: error.message };
+  if (error instanceof CallFailed)
+    return { code: error.code, details: error.message.toWellFormed() };
   console.error(error);
   return { code: GrpcCode.Internal, details: 'quorate-grpc: internal error' };
 }

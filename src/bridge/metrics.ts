@@ -1,8 +1,6 @@
 /**
- * What the bridge counts of itself, with the names that Go's gRPC servers use (and etcd with them), served over plain
- * HTTP beside /health.
+ * What the bridge counts of itself, with the names that Go's gRPC servers use (and etcd with them).
  */
-import { createServer, type Server, type ServerResponse } from 'node:http';
 import {
   ServerInterceptingCall,
   type ServerInterceptor,
@@ -11,17 +9,25 @@ import {
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { GrpcCode, nameOfCode } from '../api/errors.ts';
 import { rpcs } from './rpcs.ts';
-import type { Upstream } from './upstream.ts';
 
 type Labels = 'grpc_service' | 'grpc_method' | 'grpc_type';
 
+/** Why a connection is closed by the bridge. */
+export type Refusal = 'certificate' | 'error' | 'limit' | 'pings' | 'silent' | 'tls';
+
+/** Between two lines about connections that were refused for one reason. */
+const quietMs = 10_000;
+
 export class Metrics {
   readonly registry = new Registry();
+  private readonly refusals: Counter<'reason'>;
+  private readonly connections: Gauge;
+  private readonly said = new Map<string, number>();
   private readonly started: Counter<Labels>;
   private readonly handled: Counter<Labels | 'grpc_code'>;
   private readonly open: Gauge<Labels>;
 
-  constructor() {
+  constructor(connectionsNow: () => number) {
     const registers = [this.registry];
     const labelNames: Labels[] = ['grpc_service', 'grpc_method', 'grpc_type'];
     collectDefaultMetrics({ register: this.registry });
@@ -43,7 +49,28 @@ export class Metrics {
       labelNames,
       registers,
     });
+    this.refusals = new Counter({
+      name: 'quorate_bridge_refused_connections_total',
+      help: 'Connections that the bridge has closed, by reason.',
+      labelNames: ['reason'],
+      registers,
+    });
+    this.connections = new Gauge({
+      name: 'quorate_bridge_open_connections',
+      help: 'Connections of clients.',
+      registers,
+      collect: () => this.connections.set(connectionsNow()),
+    });
   }
+
+  /** Counts it, and tells of it unless it has just told of another. */
+  readonly refused = (reason: Refusal, client: string | undefined, why: string): void => {
+    this.refusals.inc({ reason });
+    const now = performance.now();
+    if (now - (this.said.get(why) ?? Number.NEGATIVE_INFINITY) < quietMs) return;
+    this.said.set(why, now);
+    console.error(`quorate-grpc: refused a connection of ${client ?? 'a client'}: ${why}`);
+  };
 
   /** Counts every call of an RPC that etcd has. */
   readonly interceptor: ServerInterceptor = ({ path }, call) => {
@@ -57,9 +84,13 @@ export class Metrics {
       const grpcCode = code === (0 as GrpcCode) ? 'OK' : nameOfCode(code);
       this.handled.inc({ ...labels, grpc_code: grpcCode });
     };
-    this.started.inc(labels);
-    this.open.inc(labels);
     const listener = new ServerListenerBuilder()
+      // One that its client has cancelled by now is told nothing, not even that it is over.
+      .withOnReceiveMetadata((metadata, next) => {
+        this.started.inc(labels);
+        this.open.inc(labels);
+        next(metadata);
+      })
       .withOnCancel(() => ended(GrpcCode.Canceled))
       .build();
     return new ServerInterceptingCall(call, {
@@ -78,43 +109,3 @@ const labelsOf: ReadonlyMap<string, Record<Labels, string>> = new Map(
     { grpc_service: service, grpc_method: method, grpc_type: type },
   ]),
 );
-
-/** Resolves to the server when it listens. */
-export function serveMetrics(
-  address: string,
-  metrics: Metrics,
-  upstream: Upstream,
-): Promise<Server> {
-  const server = createServer((request, response) => {
-    void answer(request.url ?? '', response, metrics, upstream);
-  });
-  const at = address.lastIndexOf(':');
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(Number(address.slice(at + 1)), address.slice(0, at), () => resolve(server));
-  });
-}
-
-async function answer(
-  url: string,
-  response: ServerResponse,
-  { registry }: Metrics,
-  upstream: Upstream,
-): Promise<void> {
-  const send = (status: number, type: string, body: string) =>
-    response.writeHead(status, { 'content-type': type }).end(body);
-  switch (url.split('?', 1)[0]) {
-    case '/metrics':
-      send(200, registry.contentType, await registry.metrics());
-      return;
-    case '/health': {
-      const isThere = await upstream.isThere();
-      const reason = isThere ? '' : 'the target does not answer as a Quorate service';
-      const body = JSON.stringify({ health: String(isThere), reason });
-      send(isThere ? 200 : 503, 'application/json', body);
-      return;
-    }
-    default:
-      send(404, 'text/plain; charset=utf-8', '404 page not found\n');
-  }
-}

@@ -1,11 +1,10 @@
-/** The gRPC server: every RPC of etcd v3 on its addresses, with or without TLS. */
+/** The gRPC server: every RPC of etcd v3. */
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
   Server,
-  ServerCredentials,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { Batches } from './batches.ts';
@@ -20,25 +19,33 @@ import { watches } from './watches.ts';
 
 type Bytes = Uint8Array;
 
-export interface Tls {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  /** Who signs clients' certificates; null: the system's. */
-  readonly trustedCa: Buffer | null;
-  /** A client has to show a certificate. */
-  readonly clientCertAuth: boolean;
-}
-
 /** The service refuses a message above 2 MiB with etcd's words; beyond this it is not even taken in. */
 const messageBytesMax = 8 * 1024 * 1024;
-/** Streams of one connection: watches, mostly, of which one stream carries many. */
-const streamsMax = 100_000;
+/** Streams of one connection. A client with more calls waits, or opens another. */
+const streamsMax = 10_000;
 
-export function createServer(upstream: Upstream, streams: Streams, metrics: Metrics): Server {
+/** How it finds out that a client has vanished. */
+export interface KeepAlive {
+  /** After which it asks whether a client is there. */
+  readonly intervalMs: number;
+  /** Which a client has to answer. */
+  readonly timeoutMs: number;
+}
+
+export function createServer(
+  upstream: Upstream,
+  streams: Streams,
+  metrics: Metrics,
+  keepAlive: KeepAlive,
+): Server {
   const server = new Server({
     'grpc.max_receive_message_length': messageBytesMax,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': streamsMax,
+    'grpc.keepalive_time_ms': keepAlive.intervalMs,
+    'grpc.keepalive_timeout_ms': keepAlive.timeoutMs,
+    // It would keep a record of every connection.
+    'grpc.enable_channelz': 0,
     interceptors: [metrics.interceptor],
   });
   const implementation: UntypedServiceImplementation = {};
@@ -56,25 +63,6 @@ export function createServer(upstream: Upstream, streams: Streams, metrics: Metr
   implementation[ofWatch.name] = watchHealth(upstream, streams);
   server.addService(definition, implementation);
   return server;
-}
-
-export function credentialsOf(tls: Tls | null): ServerCredentials {
-  if (tls === null) return ServerCredentials.createInsecure();
-  const pairs = [{ private_key: tls.key, cert_chain: tls.cert }];
-  return ServerCredentials.createSsl(tls.trustedCa, pairs, tls.clientCertAuth);
-}
-
-/** Resolves to the port. */
-export function listen(
-  server: Server,
-  address: string,
-  credentials: ServerCredentials,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) =>
-      error ? reject(error) : resolve(port),
-    );
-  });
 }
 
 function handlerOf(

@@ -20,9 +20,15 @@ export function failureOf(httpStatus: number, body: Uint8Array): CallFailed {
   // A proxy between here and there that is overloaded or has lost the service.
   if (httpStatus >= 500 || httpStatus === 429)
     return new CallFailed(GrpcCode.Unavailable, `target answered with status ${httpStatus}`);
-  const hint = 'is --target the URL of a Quorate service?';
-  return new CallFailed(GrpcCode.Unknown, `target answered with status ${httpStatus}: ${hint}`);
+  return noService(`with status ${httpStatus}`);
 }
+
+/** Trying again is of no use. */
+export const noService = (how: string) =>
+  new CallFailed(
+    GrpcCode.Unknown,
+    `target answered ${how}: is --target the URL of a Quorate service?`,
+  );
 
 function parse(text: string): CallFailed | null {
   try {

@@ -6,7 +6,15 @@ import { Agent, type Dispatcher, errors } from 'undici';
 import { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
 import { errorFlag, frameHeadBytes, protobufType } from '../api/frames.ts';
-import { CallFailed, canceled, failureOf, late, outcomeUnknown, unreachable } from './status.ts';
+import {
+  CallFailed,
+  canceled,
+  failureOf,
+  late,
+  noService,
+  outcomeUnknown,
+  unreachable,
+} from './status.ts';
 
 export interface Target {
   /** Of the service, without a path. */
@@ -38,6 +46,8 @@ const connectTimeoutMs = 5_000;
 /** To one service. More calls wait their turn. */
 const connectionsMax = 256;
 const answerBytesMax = 64 * 1024 * 1024;
+/** In which it is said why something is refused; of what is longer only the status counts. */
+export const refusalBytesMax = 64 * 1024;
 const frameBytesMax = 64 * 1024 * 1024;
 
 export class Upstream {
@@ -66,9 +76,8 @@ export class Upstream {
   async call(path: string, body: Uint8Array, asking: Asking): Promise<Uint8Array> {
     try {
       const answer = await this.post(path, body, asking);
-      const bytes = await readAll(answer.body);
-      if (answer.statusCode !== 200) throw failureOf(answer.statusCode, bytes);
-      return bytes;
+      if (!isAnswer(answer)) throw await this.refusal(answer, asking);
+      return await readAll(answer.body, answerBytesMax);
     } catch (error) {
       throw failed(error, asking);
     }
@@ -78,11 +87,22 @@ export class Upstream {
   async *stream(path: string, body: Uint8Array, asking: Asking): AsyncGenerator<Uint8Array, void> {
     try {
       const answer = await this.post(path, body, asking);
-      if (answer.statusCode !== 200) throw failureOf(answer.statusCode, await readAll(answer.body));
+      if (!isAnswer(answer)) throw await this.refusal(answer, asking);
       yield* framesOf(answer.body);
     } catch (error) {
       throw failed(error, asking);
     }
+  }
+
+  /** What an answer says that is none. A client that shows no token is not the one whose token is refused. */
+  refused(httpStatus: number, body: Uint8Array, { userToken }: Asking): CallFailed {
+    const failure = failureOf(httpStatus, body);
+    if (failure.code !== GrpcCode.Unauthenticated || userToken !== '') return failure;
+    const why =
+      this.target.token === null
+        ? 'the target asks for a secret, and this bridge has been given no --token'
+        : "the target refuses this bridge's --token";
+    return new CallFailed(GrpcCode.Unauthenticated, why);
   }
 
   /** Whether the target answers as the service does. Asks no member of a group. */
@@ -110,6 +130,12 @@ export class Upstream {
       maxPayload: frameBytesMax,
       perMessageDeflate: false,
     });
+  }
+
+  private async refusal(answer: Dispatcher.ResponseData, asking: Asking): Promise<CallFailed> {
+    const nothing = new Uint8Array();
+    const body = await readAll(answer.body, refusalBytesMax).catch(() => nothing);
+    return this.refused(answer.statusCode, body, asking);
   }
 
   private post(path: string, body: Uint8Array, asking: Asking): Promise<Dispatcher.ResponseData> {
@@ -154,6 +180,11 @@ export class Upstream {
   }
 }
 
+/** And not a page that something else has at that address. */
+function isAnswer({ statusCode, headers }: Dispatcher.ResponseData): boolean {
+  return statusCode === 200 && headers['content-type'] === protobufType;
+}
+
 /** Node's and undici's names of what happens before anything is sent. */
 const neverSent: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -161,6 +192,7 @@ const neverSent: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
+  'EMFILE',
   'UND_ERR_CONNECT_TIMEOUT',
   'CERT_HAS_EXPIRED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
@@ -174,20 +206,18 @@ function failed(error: unknown, { deadline, signal }: Asking): CallFailed {
   if (signal.aborted) return Date.now() >= deadline ? late() : canceled();
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && neverSent.has(code)) return unreachable(code);
+  if (error instanceof errors.HTTPParserError) return noService('not in HTTP');
   if (error instanceof errors.UndiciError || typeof code === 'string') return outcomeUnknown();
   throw error;
 }
 
-async function readAll(body: Dispatcher.ResponseData['body']): Promise<Uint8Array> {
+async function readAll(body: Dispatcher.ResponseData['body'], max: number): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > answerBytesMax)
-      throw new CallFailed(
-        GrpcCode.ResourceExhausted,
-        `answer larger than ${answerBytesMax} bytes`,
-      );
+    if (size > max)
+      throw new CallFailed(GrpcCode.ResourceExhausted, `answer larger than ${max} bytes`);
     chunks.push(chunk);
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);

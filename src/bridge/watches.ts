@@ -11,7 +11,7 @@ import { begin } from './asking.ts';
 import { drained, fail } from './calls.ts';
 import { CallFailed, failureOf, late, unreachable } from './status.ts';
 import type { Streams } from './streams.ts';
-import type { Upstream } from './upstream.ts';
+import { refusalBytesMax, type Upstream } from './upstream.ts';
 
 type Bytes = Uint8Array;
 
@@ -20,6 +20,8 @@ const acknowledgeBytes = 4 * 1024 * 1024;
 const nothingAsked = new Uint8Array();
 /** What a client may ask before the socket is open. */
 const earlyBytesMax = 4 * 1024 * 1024;
+/** What the service has not taken; more is not read from the client. */
+const unsentBytesMax = 4 * 1024 * 1024;
 const pingEveryMs = 30_000;
 
 export function watches(
@@ -49,8 +51,16 @@ export function watches(
     keepLooking(socket, end);
     socket.on('unexpected-response', (_, response) => {
       const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => end(failureOf(response.statusCode ?? 0, Buffer.concat(chunks))));
+      let size = 0;
+      const said = () =>
+        end(upstream.refused(response.statusCode ?? 0, Buffer.concat(chunks), asking));
+      response.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > refusalBytesMax) said();
+      });
+      response.on('end', said);
+      response.on('close', said);
     });
     socket.on('error', (error) => end(unreachable(error.message)));
     socket.on('close', (code, reason) => end(endOf(code, reason.toString())));
@@ -71,7 +81,10 @@ function sendAll(
   });
   call.on('data', (request: Bytes) => {
     if (early === null) {
-      socket.send(request);
+      socket.send(request, () => {
+        if (socket.bufferedAmount < unsentBytesMax) call.resume();
+      });
+      if (socket.bufferedAmount >= unsentBytesMax) call.pause();
       return;
     }
     early.push(request);

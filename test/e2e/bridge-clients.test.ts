@@ -36,7 +36,9 @@ async function guessFromTwo(bridge: Bridge): Promise<string> {
     session.close();
     return details;
   };
-  await expect.poll(() => guessFrom('127.0.0.1'), { interval: 0 }).toContain('too many requests');
+  await expect
+    .poll(() => guessFrom('127.0.0.1'), { interval: 0, timeout: 20_000 })
+    .toContain('too many requests');
   return guessFrom('127.0.0.2');
 }
 

@@ -1,6 +1,5 @@
 /** The gRPC bridge in front of a service, as a gRPC client sees it. (test/etcd has etcd's own clients.) */
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -302,29 +301,10 @@ describe('the bridge', () => {
     watcher.close();
   }, 20_000);
 
-  it.each([
-    ['HTTP/1.1', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
-    ['garbage', '\0\x01\x02nothing that anybody speaks'],
-    ['a TLS hello', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03'],
-  ])('closes a connection that speaks %s, and serves the others', async (_, said) => {
-    const [host, port] = bridge.address.split(':');
-    const socket = connect(Number(port), host);
-    const closed = new Promise((resolve) => socket.on('close', resolve));
-    socket.on('error', () => {});
-    socket.resume();
-    socket.write(said, 'latin1');
-    await closed;
-    expect((await get(client, 'a')).count).toBe(1n);
-  });
-
-  it.each([
-    [['--cert', certPath('server.pem')], '--cert and --key go together'],
-    [['--client-cert-auth'], 'go with --cert and --key'],
-    [['--target', 'nowhere'], 'is no URL of a service'],
-    [['--cert', '/nowhere', '--key', '/nowhere'], 'ENOENT'],
-    [['--colour'], "Unknown option '--colour'"],
-  ])('says what is wrong with %j', async (args, why) => {
-    await expect(startBridge(server.url, args)).rejects.toThrow(why);
+  it('says what is wrong with its options, and does not start', async () => {
+    await expect(startBridge(server.url, ['--colour'])).rejects.toThrow(
+      /Unknown option '--colour'.*--target URL/s,
+    );
   });
 });
 
@@ -347,19 +327,6 @@ describe('over TLS', () => {
     await put(secure, 'tls', '1');
     expect((await get(secure, 'tls')).count).toBe(1n);
     secure.close();
-    await own.stop();
-  });
-
-  it('with --client-cert-auth serves those whose certificate the authority has signed, and no others', async () => {
-    const own = await startBridge(server.url, mutual);
-    const alice = withCertificate(own, 'alice');
-    expect((await put(alice, 'mutual', '1')).header?.revision).toBeGreaterThan(1n);
-    for (const name of ['mallory', 'expired', null]) {
-      const stranger = withCertificate(own, name);
-      await expect(get(stranger, 'mutual')).rejects.toMatchObject({ code: 14 });
-      stranger.close();
-    }
-    alice.close();
     await own.stop();
   });
 });

@@ -69,9 +69,15 @@ export class GrpcClient {
 
   constructor(
     address: string,
-    { token, security }: { token?: string; security?: ChannelCredentials } = {},
+    {
+      token,
+      security,
+      expectedHost,
+    }: { token?: string; security?: ChannelCredentials; expectedHost?: string } = {},
   ) {
-    this.client = new Client(address, security ?? credentials.createInsecure());
+    const options =
+      expectedHost === undefined ? {} : { 'grpc.ssl_target_name_override': expectedHost };
+    this.client = new Client(address, security ?? credentials.createInsecure(), options);
     if (token !== undefined) this.metadata.set('token', token);
   }
 

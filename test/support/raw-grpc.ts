@@ -1,5 +1,4 @@
 /** gRPC as one may speak it over Node's HTTP/2, for what a proper client would not do. */
-import { once } from 'node:events';
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
@@ -7,21 +6,20 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { frame } from '../../src/api/frames.ts';
-
-/** Of `host:port`. */
-export function splitAddress(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':');
-  const host = address.slice(0, at).replace(/^\[|\]$/g, '');
-  return { host, port: Number(address.slice(at + 1)) };
-}
+import { splitAddress } from '../../src/bridge/address.ts';
 
 /** `from`: the address that the bridge sees. */
-export function openSession(address: string, from?: string): ClientHttp2Session {
-  const { host, port } = splitAddress(address);
-  const socket = connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) });
+export function openSocket(address: string, from?: string): Socket {
+  const at = splitAddress(address);
+  const socket = connect({ ...at, ...(from === undefined ? {} : { localAddress: from }) });
   socket.on('error', () => {});
+  return socket;
+}
+
+export function openSession(address: string, from?: string): ClientHttp2Session {
+  const socket = openSocket(address, from);
   const session = connectHttp2(`http://${address}`, { createConnection: () => socket });
   session.on('error', () => {});
   return session;
@@ -62,7 +60,7 @@ export async function ended(stream: ClientHttp2Stream): Promise<Ended> {
     said = { ...said, ...headers };
   });
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  if (!stream.closed) await once(stream, 'close');
+  await new Promise<void>((resolve) => stream.once('close', resolve));
   const status = said['grpc-status'];
   return {
     code: status === undefined ? null : Number(status),
