@@ -103,6 +103,9 @@ it('leadership moves to the member that is named, and status tells of it', async
       targetID: other?.memberId,
     });
     expect([moved.status, moved.said]).toEqual([200, {}]);
+    // etcdctl takes an answer from who does not lead for an address that is not the leader's.
+    const { leader, header } = (await post(gateway, '/v3/maintenance/status')).said;
+    expect([leader, header?.member_id]).toEqual([other?.memberId, other?.memberId]);
     await gateway.put('k', 'v');
     const after = await post(gateway, '/v3/maintenance/status', {}, { 'kv-via': 'leader' });
     expect(after.said.leader).toBe(other?.memberId);

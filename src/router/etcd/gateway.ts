@@ -148,6 +148,9 @@ async function call(method: Method, asking: GatewayCall): Promise<Response> {
   return response;
 }
 
+/** Below the time that clients give a status: etcdctl 5 s. */
+const lookForLeaderMs = 1_000;
+
 /** A Response is the refusal. */
 async function ask(
   method: Method,
@@ -171,7 +174,12 @@ async function ask(
   if (mayMissIt && !(await hasLeader(env, tenant))) return namedError('NoLeader');
   const asked = { env, tenant, credentials, kind, op, deadline, ...(courier && { courier }) };
   const mayFollow = via !== null && isOfOneMember(plan);
-  const answer = await askGroup(mayFollow ? { ...asked, via } : asked);
+  let answer = await askGroup(mayFollow ? { ...asked, via } : asked);
+  // Leadership has moved since anybody here heard of it, which a client takes for a group without a leader: it asks each
+  // address that it has for its status, and may have one. Without a quorum the member's own answer has to do.
+  const isOther = method.isForLeader && answer.ok && answer.servedBy?.role !== 'leader';
+  if (isOther && via === null && (await hasLeader(env, tenant, lookForLeaderMs)))
+    answer = await askGroup(asked);
   if (!answer.ok) return (method.wordsOfAuth ? namedErrorOfAuth : namedError)(answer.error);
   return answer;
 }

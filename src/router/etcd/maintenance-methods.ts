@@ -30,9 +30,12 @@ const long = { ...wordsOfAuth, isLong: true } as const;
 export const maintenanceMethods: readonly (readonly [path: string, Method])[] = [
   [
     'maintenance/status',
-    method(StatusRequestSchema, StatusResponseSchema, (value) =>
-      ofMember({ case: 'status', value }),
-    ),
+    {
+      ...method(StatusRequestSchema, StatusResponseSchema, (value) =>
+        ofMember({ case: 'status', value }),
+      ),
+      isForLeader: true,
+    },
   ],
   [
     'maintenance/hash',

@@ -68,6 +68,8 @@ export interface Method {
   readonly wordsOfAuth?: true;
   /** It may take longer than the usual deadline. */
   readonly isLong?: true;
+  /** Any member can answer it, but who leads is to, unless another one is asked for. */
+  readonly isForLeader?: true;
 }
 
 type CommandOp = Exclude<Command['op'], { case: undefined }>;

@@ -8,8 +8,12 @@ import { askGroup } from './ask.ts';
 
 const askWithinMs = 5_000;
 
-export async function hasLeader(env: RouterEnv, tenant: string): Promise<boolean> {
+export async function hasLeader(
+  env: RouterEnv,
+  tenant: string,
+  withinMs = askWithinMs,
+): Promise<boolean> {
   const op = { case: 'ping', value: create(PingSchema) } as const;
-  const deadline = startDeadline(askWithinMs, Date.now());
+  const deadline = startDeadline(withinMs, Date.now());
   return (await askGroup({ env, tenant, kind: 'read', op, credentials: nobody, deadline })).ok;
 }
