@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RangeRequestSchema, RangeResponseSchema } from '../../src/api/gen/rpc_pb.js';
 import { splitAddress } from '../../src/bridge/address.ts';
 import { type Bridge, GrpcClient, startBridge } from '../support/bridge.ts';
@@ -15,6 +15,9 @@ const fileOf = (name: string) => readFileSync(pathOf(name));
 const authority = fileOf('authority.pem');
 const connectionsMax = 8;
 const soon = { timeout: 9_000 };
+
+// Whoever is let in by mistake is not closed.
+vi.setConfig({ testTimeout: 20_000 });
 
 let target: StubService;
 let bridge: Bridge;
