@@ -93,23 +93,27 @@ function tickCandidate(state: State, role: Candidate): void {
   else if (role.type === 'candidate' || !askRefuser(state, role)) campaign(state);
 }
 
-/** A member with last > commit is not at rest: it has its tail resolved, at growing intervals. */
+/** Not at rest: a leader is looked for at growing intervals. */
 export function armLag(state: State): void {
-  const unresolved = state.role.type === 'follower' && state.log.lastIndex > state.commit;
-  if (!unresolved) {
+  if (state.role.type !== 'follower' || !isUnresolved(state)) {
     state.lagAt = null;
-    if (state.log.lastIndex === state.commit) state.lagAttempts = 0;
+    if (!isUnresolved(state)) state.lagAttempts = 0;
     return;
   }
   if (state.lagAt !== null || state.lagAttempts >= state.settings.lagAttemptsMax) return;
   state.lagAt = state.now + randomElectionTimeout(state) * 2 ** state.lagAttempts;
 }
 
+/** Its own log, or what it left to the next leader. */
+function isUnresolved({ commit, leftWork, log }: State): boolean {
+  return log.lastIndex > commit || leftWork;
+}
+
 /** True when only a repair alarm will look again at what is unfinished here. */
 export function needsRepair(state: State): boolean {
   const { role } = state;
   if (role.type === 'leader') return [...role.progress.values()].some((p) => p.onRepairList);
-  return state.log.lastIndex > state.commit;
+  return isUnresolved(state);
 }
 
 /** The repair alarm: what was given up for lost is tried again. */
@@ -120,7 +124,7 @@ export function repair(state: State): void {
     role.noticeAt = state.now;
   } else {
     state.lagAttempts = 0;
-    if (state.log.lastIndex > state.commit) suspect(state);
+    if (isUnresolved(state)) suspect(state);
   }
 }
 

@@ -8,6 +8,7 @@ import { isVoter, voteOutcome } from './configuration.ts';
 import { becomeLeader, showLeadership } from './leader.ts';
 import { failReads } from './reads.ts';
 import { dropRemoteReads } from './remote-reads.ts';
+import { isOwed } from './replication.ts';
 import type { State, Suspicion } from './state.ts';
 import {
   configurationOf,
@@ -23,7 +24,12 @@ import { invariant } from './types.ts';
 /** Adopts a term that is at least the current one; whom to follow in it if that is known. */
 export function becomeFollower(state: State, term: Term, leader: MemberId | null): void {
   invariant(term >= state.term, 'the term never falls');
-  if (state.role.type === 'leader') failReads(state, state.role);
+  if (state.role.type === 'leader') {
+    failReads(state, state.role);
+    // Who lags may never ask, and has no deadline: without this a write that is acknowledged stays unknown there
+    // until somebody asks for the next (simulated seed 1000003898).
+    state.leftWork = isOwed(state, state.role);
+  }
   if (term > state.term) {
     dropRemoteReads(state);
     state.term = term;

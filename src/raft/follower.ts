@@ -68,6 +68,7 @@ export function acceptLeader(state: State, message: LeaderMessage): boolean {
     state.suspicion.campaignAt = null;
     if (state.suspicion.check?.leader !== from) state.suspicion = null;
   }
+  state.leftWork = false;
   state.lagAt = null;
   state.lagAttempts = 0;
   return true;

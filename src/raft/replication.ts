@@ -86,6 +86,14 @@ export function pump(state: State, role: Leader): void {
   if (role.noticeAt !== null && state.now >= role.noticeAt) role.noticeAt = null;
 }
 
+/** Some member lacks an entry or the final commit. A leader that resumed and rests knows of none. */
+export function isOwed({ commit, log }: State, { awake, progress }: Leader): boolean {
+  if (!awake) return false;
+  return [...progress.values()].some(
+    ({ match, ackedCommit }) => match < log.lastIndex || ackedCommit < commit,
+  );
+}
+
 function pumpProbe(state: State, role: Leader, peer: MemberId, progress: Progress): void {
   if (progress.probeSent) return;
   if (progress.next <= state.log.start.index) {

@@ -240,7 +240,9 @@ export interface State {
   receiving: { readonly id: string; readonly cursor: string } | null;
   /** This storage has gone back in time: this life may say nothing any more. */
   lost: boolean;
-  /** While last > commit at a follower: when to ask the leader about it, and how often it was. */
+  /** It led, and some member lacked something then: that nobody else knows, but who leads next finds out. */
+  leftWork: boolean;
+  /** While last > commit at a follower, or work was left: when to look for a leader, and how often it was. */
   lagAt: Millis | null;
   lagAttempts: number;
 
@@ -292,6 +294,7 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     snapshotTouchedAt: now,
     receiving: bootState.receiving,
     lost: false,
+    leftWork: false,
     lagAt: null,
     lagAttempts: 0,
     messages: [],

@@ -368,6 +368,7 @@ const stateFields: { readonly [Key in keyof State]-?: Codec<State[Key]> } = {
   snapshotTouchedAt: given<number>(0),
   receiving: nothing(),
   lost: notSet(),
+  leftWork: flag,
   lagAt: nullable(deadline),
   lagAttempts: count,
   messages: none(),

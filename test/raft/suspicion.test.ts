@@ -224,6 +224,59 @@ describe('a suspicion is not lost (consensus-rules.md 12)', () => {
   });
 });
 
+describe('a leader that is deposed by a term without a leader', () => {
+  /** C was to lead, and nobody has heard of its term: it lost its memory before it knew what became of that. */
+  function withNewerTermAtC(): Group {
+    const group = groupLedBy('A');
+    group.transfer('A', 'C');
+    group.settle(({ type }) => type === 'timeoutNow');
+    group.withhold();
+    group.restart('C');
+    group.pass(electionTimeoutMs);
+    expect([group.core('A').role, group.core('C').term]).toEqual(['leader', 2]);
+    return group;
+  }
+
+  it('at work looks after the members that lack something: asked by nobody, all catch up', () => {
+    const group = withNewerTermAtC();
+    group.isolate('C');
+    group.propose('A', 'acknowledged');
+    group.pass(1_000);
+    expect(group.core('B').commitIndex).toBe(2);
+    group.heal();
+    group.pass(60_000);
+    expect(group.core('A').term).toBeGreaterThan(1);
+    expect(group.logOf('C')).toBe(group.logOf('B'));
+    expect(group.core('C').commitIndex).toBe(group.core('B').commitIndex);
+    expect(group.isAtRest).toBe(true);
+  });
+
+  it('leaves it to who deposed it, if that wins', () => {
+    const group = groupLedBy('A', { voters: 'ABCD' });
+    group.isolate('D');
+    group.propose('A', 'missed');
+    group.pass(60_000);
+    group.transfer('A', 'B');
+    group.pass(1_000, () => group.core('B').role === 'leader');
+    group.sent = [];
+    group.heal();
+    group.pass(60_000);
+    expect(group.core('B')).toMatchObject({ role: 'leader', term: 2 });
+    expect(group.logOf('D')).toBe(group.logOf('B'));
+    expect(sentBy(group, 'A').filter((type) => !type.endsWith('Reply'))).toEqual([]);
+    expect(group.core('A').needsRepair).toBe(false);
+  });
+
+  it('and owes nobody anything rests', () => {
+    const group = withNewerTermAtC();
+    group.sent = [];
+    group.read('A');
+    group.settle();
+    expect(group.core('A')).toMatchObject({ role: 'follower', term: 2, isSuspecting: false });
+    expect(group.isAtRest).toBe(true);
+  });
+});
+
 describe('an uncommitted tail', () => {
   it('is resolved by the member itself: it asks the leader', () => {
     const group = groupLedBy('A');

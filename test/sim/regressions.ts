@@ -77,4 +77,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a founder crashed in the turn that wrote the birth record, and came back with older code (oracle)',
   },
+  {
+    seed: 1000003898,
+    found:
+      'a leader was deposed by the answer of a member that lagged, and nobody let that one catch up',
+  },
 ];

@@ -304,6 +304,13 @@ export const electionMutants: readonly Mutant[] = [
       hint: tests('suspicion'),
     },
     {
+      name: 'work-left-to-nobody',
+      standsFor: 'a leader that is deposed at work forgets who lags, and nobody else knows',
+      find: 'return log.lastIndex > commit || leftWork;',
+      replace: 'return log.lastIndex > commit || (leftWork && !HIT);',
+      hint: tests('suspicion'),
+    },
+    {
       name: 'candidate-once',
       standsFor: 'an election without a result is not tried again',
       find: "else if (role.type === 'candidate' || !askRefuser(state, role)) campaign(state);",
