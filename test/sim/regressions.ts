@@ -82,4 +82,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a leader was deposed by the answer of a member that lagged, and nobody let that one catch up',
   },
+  {
+    seed: 1000015694,
+    found:
+      'a quorum was taken for lost while a founding member answered that had not heard of its group (oracle)',
+  },
 ];

@@ -3,7 +3,7 @@
  * (docs/decisions/membership.md): storages go or places never come back, then somebody asks the
  * survivor until it has done it.
  */
-import { placeOf } from '../../../src/node-do/identity.ts';
+import { incarnationOf, placeOf } from '../../../src/node-do/identity.ts';
 import { allMembers, type Configuration } from '../../../src/raft/configuration.ts';
 import type { MemberId } from '../../../src/raft/types.ts';
 import { Random } from '../../support/random.ts';
@@ -52,11 +52,17 @@ export class Recovery {
     return true;
   }
 
-  /** Of a configuration in force, and their storage is there. */
+  /** Of a configuration in force, and their storage is there; also who has not heard yet that it is a member. */
   private answering(): MemberId[] {
     const { oracle } = this.simulation;
     const ids = new Set(oracle.configurationsInForce().flatMap(allMembers));
-    return [...ids].filter((id) => oracle.shadows.has(id) && !oracle.hasEnded(id));
+    const isThere = (id: MemberId) => oracle.shadows.has(id) || this.isAwaited(id);
+    return [...ids].filter((id) => isThere(id) && !oracle.hasEnded(id));
+  }
+
+  /** A place that has given out this incarnation, and becomes a member with the first message that names it. */
+  private isAwaited(id: MemberId): boolean {
+    return this.simulation.place(placeOf(id)).disk.incarnation === incarnationOf(id);
   }
 
   /** And it is reliable. */
@@ -67,7 +73,8 @@ export class Recovery {
   private pickSurvivor(random: Random): MemberId | null {
     const able = this.living().filter((id) => {
       const place = this.simulation.place(placeOf(id));
-      return !place.isDown && this.isLostWith([id]);
+      const knowsGroup = this.simulation.oracle.shadows.has(id);
+      return knowsGroup && !place.isDown && this.isLostWith([id]);
     });
     return able.length === 0 ? null : random.pick(able);
   }
