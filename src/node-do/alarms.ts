@@ -47,6 +47,8 @@ export class Alarms {
   private saved: AlarmPlan;
   /** When the alarm is set for, or earlier; null: none that this life knows of. */
   private at: number | null;
+  /** The same in the time of this life: a clock that is set back does not put off that it has failed to ring. */
+  private ringsBy = 0;
   private workSince: number | null = null;
   private keepAliveAt: number | null = null;
   /** This life has tried what was to be repaired. */
@@ -64,6 +66,7 @@ export class Alarms {
     const now = platform.wallTime();
     const isAhead = [plan.repairAt, plan.watchAt].filter((at) => at > now);
     this.at = isAhead.length > 0 ? Math.min(...isAhead) : null;
+    this.expect();
   }
 
   /** It has rung, maybe early or for nothing: what is due? */
@@ -171,8 +174,18 @@ export class Alarms {
     const { at } = this;
     if (until === null) {
       if (at !== null) this.set(null);
-    } else if (at === null || until < at || this.isForNothing || (at <= now && until > now))
+    } else if (at === null || until < at || this.isForNothing || (this.isMissed && until > now))
       this.set(until);
+  }
+
+  /** It was to have rung by now: the platform has dropped it. */
+  private get isMissed(): boolean {
+    return this.ringsBy <= this.platform.now();
+  }
+
+  private expect(): void {
+    const { at, platform } = this;
+    if (at !== null) this.ringsBy = platform.now() + at - platform.wallTime();
   }
 
   private change(fields: Partial<AlarmPlan>): void {
@@ -183,6 +196,7 @@ export class Alarms {
 
   private set(at: number | null): void {
     this.at = at;
+    this.expect();
     this.isForNothing = false;
     this.platform.setAlarm(at);
   }

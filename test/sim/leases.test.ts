@@ -106,6 +106,20 @@ describe('a clock that is not right', () => {
     cluster.ring(1);
     expect(await endOf(cluster, 1, 7n, 20_000)).toBeGreaterThan(9_000);
   });
+
+  it('that is set back hides no alarm that the platform has dropped', async () => {
+    const cluster = await born();
+    await grant(cluster, 1, 7n, 10);
+    cluster.dropAlarm = () => true;
+    for (const place of places) cluster.skew(place, -600_000);
+    await cluster.world.pass(60_000);
+    for (const place of places) expect(cluster.hasAlarm(place)).toBe(false);
+    cluster.dropAlarm = () => false;
+    await put(cluster, 1, 'a', '2');
+    expect(cluster.hasAlarm(1)).toBe(true);
+    await cluster.world.pass(600_000);
+    expect(hasLease(cluster, 1, 7n)).toBe(false);
+  });
 });
 
 describe('many leases', () => {

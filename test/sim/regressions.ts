@@ -87,4 +87,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a quorum was taken for lost while a founding member answered that had not heard of its group (oracle)',
   },
+  {
+    seed: 1000065510,
+    found:
+      'the alarm of a life was dropped, and its clock set back: it took the alarm for set, and no lease ended',
+  },
 ];

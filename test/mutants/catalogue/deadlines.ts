@@ -231,6 +231,13 @@ export const deadlineMutants: readonly Mutant[] = [
       find: 'this.isForNothing = this.at === this.asksAgainAt;',
       replace: 'HIT;',
     },
+    {
+      name: 'dropped-alarm-by-the-wall-clock',
+      standsFor: 'a clock that is set back hides that the platform has dropped the alarm',
+      find: 'return this.ringsBy <= this.platform.now();',
+      replace: 'return HIT && (this.at ?? 0) <= this.platform.wallTime();',
+      hint,
+    },
   ]),
 
   ...inFile('src/node-do/lease-service.ts', [
