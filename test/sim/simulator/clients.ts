@@ -218,7 +218,9 @@ export class Client {
       async (path: string, { body }: { body: Uint8Array }) => {
         if (path === memberPaths.watch)
           return { webSocket: await this.simulation.openSocket(this.number, place) };
-        const bytes = await this.simulation.callOfClient(this.number, place, body);
+        const asked = this.simulation.callOfClient(this.number, place, body);
+        this.simulation.leases.overhear(body, asked);
+        const bytes = await asked;
         return { status: 200, arrayBuffer: async () => bytes };
       };
     const namespace = {

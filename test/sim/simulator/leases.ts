@@ -13,6 +13,8 @@ import { type Command, CommandSchema, type LeaseExpire } from '../../../src/api/
 import {
   LeaseKeepAliveRepliesSchema,
   LeaseKeepAliveSchema,
+  MemberReplySchema,
+  MemberRequestSchema,
 } from '../../../src/api/gen/member_pb.js';
 import type { LeaseGrantRequest } from '../../../src/api/gen/rpc_pb.js';
 import { decodeBatch } from '../../../src/kv/batch.ts';
@@ -107,16 +109,30 @@ export class Leases {
 
   /** Seconds; 0: it was not, as far as anybody knows. */
   async keepAlive(client: Client, id: bigint): Promise<number> {
-    const moment = this.now();
     const value = create(LeaseKeepAliveSchema, { ids: [id] });
     const outcome = await client.ask('read', { case: 'leaseKeepAlive', value });
     if (typeof outcome === 'string') return 0;
     const { responses } = fromBinary(LeaseKeepAliveRepliesSchema, outcome);
     const ttl = Number(responses[0]?.TTL ?? 0n);
-    if (ttl > 0) this.began(id, { ...moment, ttl });
     // One that was never seen may be granted yet.
-    else if (this.renewals.has(id)) this.keys.ended(id);
+    if (ttl === 0 && this.renewals.has(id)) this.keys.ended(id);
     return ttl;
+  }
+
+  /**
+   * Of what a client asks a member, by whatever code: keep-alives that get a TTL, a lock's own ones too. A client that
+   * has stopped waiting hears no more of it, but is owed it.
+   */
+  overhear(body: Uint8Array, asked: Promise<Uint8Array>): void {
+    if (fromBinary(MemberRequestSchema, body).op.case !== 'leaseKeepAlive') return;
+    const moment = this.now();
+    const hear = (answer: Uint8Array) => {
+      const { outcome } = fromBinary(MemberReplySchema, answer);
+      if (outcome.case !== 'response') return;
+      for (const { ID, TTL } of fromBinary(LeaseKeepAliveRepliesSchema, outcome.value).responses)
+        if (TTL > 0n) this.began(ID, { ...moment, ttl: Number(TTL) });
+    };
+    asked.then(hear, () => {});
   }
 
   private began(id: bigint, renewal: Renewal): void {

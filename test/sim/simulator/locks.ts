@@ -2,8 +2,9 @@
  * Clients that contend for one lock and write the register that it protects, each write fenced: with the
  * router's own code for locks (src/router/locks) and for KV-Fence (src/router/rest/fence.ts).
  *
- * No two are entitled to believe at one moment that they hold. And the committed log, applied once more, is
- * what the judge of locks sees: every write of the register was its holder's turn.
+ * No two are entitled to believe at one moment that they hold, each for as long as its lease is sure to
+ * live. And the committed log, applied once more, is what the judge of locks sees: every write of the
+ * register was its holder's turn, and every answer "you hold it" was true at the revision that it names.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { checkTxn } from '../../../src/api/checks.ts';
@@ -144,9 +145,16 @@ export class Locks {
     }
   }
 
-  /** What others believe is over, or their leases are by now. */
+  /**
+   * What others believe is over, or their leases are by now. So may its own be, which ran while the answer
+   * was on its way: then it knows that it may not believe it (the judge asks whether it was true when it was given).
+   */
   private begins(holding: Holding): void {
     const { leases } = this.simulation;
+    if (leases.sureMs(holding.lease) <= 0) {
+      this.simulation.count('lock: told too late');
+      return;
+    }
     for (const other of this.holdings) {
       const sureMs = leases.sureMs(other.lease);
       if (sureMs <= 0) this.holdings.delete(other);
