@@ -3,8 +3,8 @@
  *
  * unit     pure code and simulations, in Node
  * workerd  the member in the real runtime, through the Workers Vitest plugin
- * e2e      black box: the built Worker on plain workerd, over HTTP, one file at a time (it kills
- *          servers and measures, so it shares the machine with no other file of its project)
+ * e2e      black box: the built Worker on plain workerd, over HTTP, two files at a time (they wait
+ *          more than they work; each has servers, ports and storage of its own)
  */
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
@@ -64,7 +64,7 @@ export default defineConfig({
           name: 'e2e',
           environment: 'node',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           // The warnings are of node:sqlite, and of type stripping; EventSource is what a browser has.
           execArgv: ['--disable-warning=ExperimentalWarning', '--experimental-eventsource'],
           testTimeout: 180_000,
