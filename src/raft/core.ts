@@ -48,7 +48,14 @@ import {
   tendSnapshot,
 } from './snapshots.ts';
 import type { CoreConfig, Leader, State } from './state.ts';
-import { configurationOf, hardStateOf, isSettled, newState, send } from './state.ts';
+import {
+  configurationOf,
+  hardStateOf,
+  hasBeenRemoved,
+  isSettled,
+  newState,
+  send,
+} from './state.ts';
 import {
   askLeader,
   checkUnreachable,
@@ -274,7 +281,7 @@ export class RaftCore {
     else pumpRemoteReads(state);
     armLag(state);
     const committed = this.takeCommitted();
-    const { messages, reads, droppedReads, chunks, removed } = state;
+    const { messages, reads, droppedReads, chunks } = state;
     const effects: Effects = {
       lost: false,
       hardState: state.hardStateChanged ? hardStateOf(state) : null,
@@ -288,7 +295,7 @@ export class RaftCore {
       droppedReads,
       openSnapshot: state.wantsSnapshot && state.snapshot === null,
       closeSnapshot: state.closesSnapshot,
-      removed,
+      removed: hasBeenRemoved(state),
     };
     this.forgetOutput();
     return effects;
@@ -323,7 +330,7 @@ export class RaftCore {
     state.wantsSnapshot = false;
     state.closesSnapshot = false;
     state.abandonsReception = false;
-    state.removed = false;
+    state.removal = null;
   }
 
   /** When tick() is to be called next; null: there is nothing to wait for. */

@@ -33,9 +33,9 @@ export function nextDeadline(state: State): number | null {
 
 function hasOutput(state: State): boolean {
   const { messages, reads, droppedReads, chunks } = state;
-  const { hardStateChanged, removed, closesSnapshot } = state;
+  const { hardStateChanged, removal, closesSnapshot } = state;
   const count = messages.length + reads.length + droppedReads.length + chunks.length;
-  return hardStateChanged || removed || closesSnapshot || count > 0;
+  return hardStateChanged || removal !== null || closesSnapshot || count > 0;
 }
 
 function leaderDeadline(state: State, role: Leader): number | null {

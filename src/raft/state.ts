@@ -254,7 +254,14 @@ export interface State {
   wantsSnapshot: boolean;
   closesSnapshot: boolean;
   abandonsReception: boolean;
-  removed: boolean;
+  /** Committed and without this member; null: nothing says so. What names it again behind that may still come. */
+  removal: Removal | null;
+}
+
+/** What is committed up to `index`, an entry of at least that term, is without this member. */
+export interface Removal {
+  readonly index: LogIndex;
+  readonly indexTerm: Term;
 }
 
 export interface CoreConfig {
@@ -304,7 +311,7 @@ export function newState(config: CoreConfig, boot: Boot, random: () => number, n
     wantsSnapshot: false,
     closesSnapshot: false,
     abandonsReception: false,
-    removed: false,
+    removal: null,
   };
 }
 
@@ -359,15 +366,39 @@ export function setCommit(state: State, index: LogIndex): boolean {
  * Only the newest committed configuration and what may still be rolled back is kept. Passing one
  * that no longer names this member, although the one before it did, means that it is removed: a
  * new member that reads an old log meets configurations without itself, but none with it before.
- * One that is named again further on has acknowledged that perhaps, and stays.
  */
 function forgetOldConfigurations(state: State): void {
   const { configurations, commit, self } = state;
   for (let next = configurations[1]; next && next.index <= commit; next = configurations[1]) {
     const before = configurations.shift();
-    const isNamed = configurations.some(({ configuration }) => isMember(configuration, self));
-    if (before && isMember(before.configuration, self) && !isNamed) state.removed = true;
+    if (before && isMember(before.configuration, self) && !isMember(next.configuration, self))
+      noteRemoval(state, { index: next.index, indexTerm: 0 });
   }
+}
+
+export function noteRemoval(state: State, removal: Removal): void {
+  if (removal.index >= (state.removal?.index ?? 0)) state.removal = removal;
+}
+
+/**
+ * One that is named again further on has acknowledged that perhaps, and stays. So this is asked at the end of a
+ * turn: one message may tell of the removal, and the next one bring what this turn acknowledges as a member.
+ */
+export function hasBeenRemoved(state: State): boolean {
+  return state.removal !== null && !isNamedAfter(state, state.removal);
+}
+
+/**
+ * The log names this member behind its removal. Not by an entry of an older term than the committed one
+ * before it: that one no leader has any more. What is compacted away was committed, whatever its term.
+ */
+function isNamedAfter({ configurations, self, log }: State, removal: Removal): boolean {
+  return configurations.some(
+    (one) =>
+      one.index > removal.index &&
+      (log.term(one.index) ?? Number.POSITIVE_INFINITY) >= removal.indexTerm &&
+      isMember(one.configuration, self),
+  );
 }
 
 /** The newest configuration is simple and committed: nothing is under way. */

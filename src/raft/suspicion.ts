@@ -5,7 +5,6 @@
  * member asks the leader to have itself confirmed by a quorum, and campaigns only if it is not.
  * A suspicion lives until a leader is confirmed or nobody has renewed it for a while (rule 12).
  */
-import { isMember } from './configuration.ts';
 import { becomeFollower, startPreVote } from './election.ts';
 import { showLeadership } from './leader.ts';
 import { startMembersRead } from './reads.ts';
@@ -14,6 +13,7 @@ import type { Candidate, State, Suspicion } from './state.ts';
 import {
   configurationOf,
   mayCampaign,
+  noteRemoval,
   randomElectionTimeout,
   rankOf,
   send,
@@ -173,7 +173,9 @@ export function checkUnreachable(state: State, peer: MemberId): void {
 export function onReadReply(state: State, message: Message & ReadReply): void {
   // The reply must echo this life and this very request (consensus-rules.md 10).
   if (message.toBoot !== state.boot) return;
-  if (message.removed && !isNamedAfter(state, message)) state.removed = true;
+  const { index, indexTerm } = message;
+  // It may have been added again since (hasBeenRemoved).
+  if (message.removed) noteRemoval(state, { index, indexTerm });
   if (takeReadReply(state, message)) return;
   const { suspicion } = state;
   if (endedByLateReply(state, message)) return;
@@ -184,20 +186,6 @@ export function onReadReply(state: State, message: Message & ReadReply): void {
     confirmLeader(state, message.from);
     learnCommit(state, message);
   }
-}
-
-/**
- * The log names this member behind what the reply knows of: it may have been added again since. Not
- * by an entry of an older term than the committed one before it: that one no leader has any more.
- * What is compacted away was committed, whatever its term.
- */
-function isNamedAfter({ configurations, self, log }: State, reply: ReadReply): boolean {
-  return configurations.some(
-    (one) =>
-      one.index > reply.index &&
-      (log.term(one.index) ?? Number.POSITIVE_INFINITY) >= reply.indexTerm &&
-      isMember(one.configuration, self),
-  );
 }
 
 /**

@@ -378,7 +378,7 @@ const stateFields: { readonly [Key in keyof State]-?: Codec<State[Key]> } = {
   wantsSnapshot: notSet(),
   closesSnapshot: notSet(),
   abandonsReception: notSet(),
-  removed: notSet(),
+  removal: nothing(),
 };
 
 export const state = record<State>(stateFields);

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Configuration } from '../../src/raft/configuration.ts';
-import type { MemberId } from '../../src/raft/types.ts';
+import type { MemberId, Message } from '../../src/raft/types.ts';
 import { Random } from '../support/random.ts';
 import { stateOf } from './support/checks.ts';
 import { type Group, groupLedBy, members } from './support/group.ts';
@@ -293,6 +293,29 @@ describe('a removal', () => {
     expect(group.sent.some(({ type }) => type === 'readRequest')).toBe(false);
     expect(followersOf(group, 'A')).toBe('B');
     expect(group.isAtRest).toBe(true);
+  });
+
+  it('removes nobody who acknowledges in the same turn that it is named again', () => {
+    const group = groupLedBy('A');
+    // What A and B go through without C reaches it at once, as an envelope that was long on its way.
+    const late: Message[] = [];
+    group.settle();
+    const keepFromC = () => late.push(...group.withhold(({ to }) => to === 'C'));
+    group.change('A', 'AB');
+    group.settle(({ to }) => to !== 'C');
+    keepFromC();
+    // This one tells that the removal is committed, and nothing of what follows.
+    group.propose('A', 'between');
+    group.settle(({ to }) => to !== 'C');
+    keepFromC();
+    group.change('A', 'AB', 'C');
+    group.settle(({ to }) => to !== 'C');
+    keepFromC();
+    expect(group.core('A').configuration).toEqual(configuration('AB', '', 'C'));
+    group.step(...late);
+    expect(group.core('C').commitIndex).toBeGreaterThanOrEqual(3);
+    expect(group.core('C').configuration.learners).toEqual(['C']);
+    expect(group.storage('C').fate).toBe(null);
   });
 
   it('that its subject missed is told when it asks', () => {

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Configuration } from '../../src/raft/configuration.ts';
+import type { Message } from '../../src/raft/types.ts';
 import { Group, groupLedBy, members } from './support/group.ts';
 import { append, entry } from './support/messages.ts';
 
@@ -125,6 +126,29 @@ describe('a removed member that missed it', () => {
     group.pass(1_000);
     expect(group.compact('C', group.storage('C').applied)).toBe(true);
     group.step(...late);
+    expect(group.storage('C').fate).toBe(null);
+  });
+
+  it('is not removed in the turn in which it takes what names it again', () => {
+    const group = groupLedBy('A');
+    group.isolate('C');
+    group.change('A', 'AB');
+    group.pass(60_000);
+    group.heal();
+    group.suspect('C');
+    group.settle(({ type }) => type !== 'readReply');
+    const late = group.withhold();
+    expect(late).toMatchObject([{ type: 'readReply', removed: true }]);
+    group.change('A', 'AB', 'C');
+    const bringsAddition = (message: Message) =>
+      message.to === 'C' &&
+      message.type === 'append' &&
+      message.entries.some(({ payload }) => payload.type === 'configuration');
+    group.settle((message) => !bringsAddition(message));
+    const news = group.withhold();
+    expect(news).toHaveLength(1);
+    group.step(...late, ...news);
+    expect(group.core('C').configuration.learners).toEqual(['C']);
     expect(group.storage('C').fate).toBe(null);
   });
 

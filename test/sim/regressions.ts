@@ -96,4 +96,8 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 1000054000,
     found: 'the answer that a client holds the lock came when its lease was over (oracle)',
   },
+  {
+    seed: 1000069364,
+    found: 'a member was removed in the turn in which it acknowledged that it was named again',
+  },
 ];

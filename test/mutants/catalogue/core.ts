@@ -121,9 +121,24 @@ export const coreMutants: readonly Mutant[] = [
     {
       name: 'removal-unnoticed',
       standsFor: 'a removed member does not notice',
-      find: 'const isNamed = configurations.some(({ configuration }) => isMember(configuration, self));',
-      replace: 'const isNamed = HIT;',
+      find: 'noteRemoval(state, { index: next.index, indexTerm: 0 });',
+      replace: 'HIT;',
       hint: tests('membership'),
+    },
+    {
+      name: 'removed-though-named-again',
+      standsFor: 'a member acknowledges what names it again, and leaves in the same turn',
+      find: 'noteRemoval(state, { index: next.index, indexTerm: 0 });',
+      replace:
+        'noteRemoval(state, { index: next.index, indexTerm: HIT ? Number.POSITIVE_INFINITY : 0 });',
+      hint: tests('membership'),
+    },
+    {
+      name: 'removed-though-compacted',
+      standsFor: 'a late answer removes a member whose addition is compacted away',
+      find: '(log.term(one.index) ?? Number.POSITIVE_INFINITY) >= removal.indexTerm &&',
+      replace: '(log.term(one.index) ?? (HIT ? 0 : 1)) >= removal.indexTerm &&',
+      hint: tests('stuck'),
     },
   ]),
 

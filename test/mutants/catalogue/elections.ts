@@ -137,15 +137,9 @@ export const electionMutants: readonly Mutant[] = [
     {
       name: 'removed-of-late-reply',
       standsFor: 'a late answer removes a member that was named again',
-      find: 'if (message.removed && !isNamedAfter(state, message)) state.removed = true;',
-      replace: 'if (message.removed && HIT) state.removed = true;',
-    },
-    {
-      name: 'removed-though-compacted',
-      standsFor: 'a late answer removes a member whose addition is compacted away',
-      find: '(log.term(one.index) ?? Number.POSITIVE_INFINITY) >= reply.indexTerm &&',
-      replace: '(log.term(one.index) ?? (HIT ? 0 : 1)) >= reply.indexTerm &&',
-      hint: tests('stuck'),
+      find: 'if (message.removed) noteRemoval(state, { index, indexTerm });',
+      replace:
+        'if (message.removed && HIT) noteRemoval(state, { index: Number.POSITIVE_INFINITY, indexTerm });',
     },
     {
       name: 'refuser-not-asked',

@@ -88,7 +88,8 @@ export const replicationMutants: readonly Mutant[] = [
       replace: `    if (payload.type !== 'configuration') continue;
     state.configurations.push({ index, configuration: payload.configuration });
     const { voters, outgoing, learners } = payload.configuration;
-    if (HIT && ![...voters, ...outgoing, ...learners].includes(state.self)) state.removed = true;`,
+    if (HIT && ![...voters, ...outgoing, ...learners].includes(state.self))
+      state.removal = { index, indexTerm: 0 };`,
     },
     {
       name: 'older-leader-life',
