@@ -180,15 +180,30 @@ describe('a group that has moved', () => {
 
   test.each([
     ['is wiped', () => redirect(Reason.NOT_BORN)],
-    ['names older members', () => redirect(Reason.NOT_BORN, 0, { places: [9, 4] })],
+    ['names older members', () => redirect(Reason.NOT_BORN, 0, { places: [7, 4] })],
     ['cannot be reached', () => lost()],
   ])('is looked for at the other new members when the first one %s', async (_, answer) => {
     remember('default', { place: 4, term: 3n, places: [4, 5, 6], suspect: false, avoid: null });
-    const fake = movedGroup([1, 2, 3], [4, 5, 6], [9, 7, 8]);
+    const fake = movedGroup([1, 2, 3], [4, 5, 6], [7, 8, 9]);
     const { script } = fake;
-    fake.script = (sent) => (sent.place === 9 ? answer() : script(sent));
+    fake.script = (sent) => (sent.place === 7 ? answer() : script(sent));
     expect((await read(fake)).status).toBe(200);
-    expect(places(fake)).toEqual([4, 9, 7]);
+    expect(places(fake)).toEqual([4, 7, 8]);
+  });
+
+  test('is looked for behind the place that it has left, so that short requests come to all in turn', async () => {
+    const remembered = { term: 3n, places: [1, 2, 3, 5], suspect: true, avoid: null };
+    // Simulated seed 1000042304: 1 waits for a leader as long as a request does, 6 alone can win.
+    const visited: number[] = [];
+    for (const place of [1, 2, 3, 5]) {
+      remember('default', { place, ...remembered });
+      const fake = fakeMembers((sent) =>
+        sent.place === 5 ? redirect(Reason.NOT_BORN, 0, { places: [1, 2, 3, 6] }) : success(sent),
+      );
+      expect((await write(fake)).status).toBe(200);
+      visited.push(...places(fake));
+    }
+    expect(visited).toEqual([1, 2, 3, 5, 6]);
   });
 
   test('too far for one request is found by the next one, from where that one stopped', async () => {

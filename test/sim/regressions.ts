@@ -100,4 +100,19 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 1000069364,
     found: 'a member was removed in the turn in which it acknowledged that it was named again',
   },
+  {
+    seed: 1000042304,
+    found:
+      'the router went from a place that was left to one member again and again, and the one that could lead slept',
+  },
+  {
+    seed: 1000043257,
+    found:
+      'a change made the group depend on a place that was wiped before it knew of its birth (simulator)',
+  },
+  {
+    seed: 1000040774,
+    found:
+      'a recovered group was to take a place as a voter that is its learner already (simulator)',
+  },
 ];

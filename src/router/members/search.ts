@@ -151,9 +151,12 @@ function leaveUnborn(search: Search, named: readonly number[]): void {
   search.waitsInARow += 1;
 }
 
-/** True: a place that its group has left names members that we go on to. */
+/**
+ * True: a place that its group has left names members that we go on to. On, in the ring's order: requests that each
+ * have time for one member only would else come from here to the same one again and again, and never to those behind.
+ */
 function leadsOn(search: Search, named: readonly number[]): boolean {
-  const successor = named.find((place) => isPromising(search, place));
+  const successor = ringAfter(search.target, named).find((place) => isPromising(search, place));
   if (successor === undefined) return false;
   search.unborn.add(search.target);
   search.successors = named;

@@ -268,6 +268,13 @@ export const placeMutants: readonly Mutant[] = [
       replace: 'const before: number[] = confirmed || HIT ? [] : [...search.places];',
       hint: ['test/router/leader.test.ts'],
     },
+    {
+      name: 'router-to-the-first-successor',
+      standsFor: 'short requests come from a place that was left to one member again and again',
+      find: 'ringAfter(search.target, named).find(',
+      replace: '(HIT ? named : []).find(',
+      hint: ['test/router/leader.test.ts'],
+    },
   ]),
 
   ...inFile('src/router/members/ask.ts', [

@@ -207,20 +207,14 @@ export class Admin {
     return { voters: left(voters), learners: left(learners) };
   }
 
-  /** Nobody who knows that a storage is gone would make the group depend on it. */
+  /**
+   * Nobody who knows that a storage is gone would make the group depend on it, be it of a member that had not heard
+   * yet that it is one.
+   */
   private isSafe({ voters }: Wanted): boolean {
     const { oracle } = this.simulation;
-    const isGonePlace = (place: number) =>
-      [...oracle.shadows.keys()].some(
-        (id) => placeOf(id) === place && oracle.isGone(id) && this.isMember(id),
-      );
-    const left = voters.filter((place) => !isGonePlace(place));
+    const left = voters.filter((place) => !oracle.isGone(this.memberAt(place)));
     return 2 * left.length > voters.length;
-  }
-
-  private isMember(id: MemberId): boolean {
-    const configuration = this.simulation.oracle.newestCommitted?.configuration;
-    return [...(configuration?.voters ?? []), ...(configuration?.learners ?? [])].includes(id);
   }
 }
 

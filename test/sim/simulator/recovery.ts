@@ -169,12 +169,14 @@ export class Recovery {
     this.dead.clear();
   }
 
-  /** Places that the new group may add: they are of no group. */
+  /** Places that the new group may add: they are of no group, nor named by one that they have not heard of yet. */
   freshPlaces(): number[] {
     const { current, first } = this.simulation.groups;
-    const taken = [...first.shadows.values(), ...current.shadows.values()]
+    const living = [...first.shadows.values(), ...current.shadows.values()]
       .filter(({ fate }) => fate === null || fate === 'recovered')
-      .map(({ id }) => placeOf(id));
+      .map(({ id }) => id);
+    const named = current.configurationsInForce().flatMap(allMembers);
+    const taken = [...living, ...named].map(placeOf);
     const places = Array.from({ length: placesMax }, (_, at) => at + 1);
     return places.filter((place) => !taken.includes(place) && !this.dead.has(place));
   }
