@@ -17,7 +17,7 @@ import {
   onVoteReply,
   trustedLeader,
 } from './election.ts';
-import { answerOldLeader, onAppend } from './follower.ts';
+import { answerOlderLife, answerOldLeader, onAppend } from './follower.ts';
 import { appendOwn, releaseWithheld, resumeLeader } from './leader.ts';
 import {
   handOver,
@@ -101,7 +101,10 @@ export class RaftCore {
     const { state } = this;
     this.advance(now);
     if (message.to !== state.self || message.from === state.self) return;
-    if (!this.acceptBoot(message)) return;
+    if (!this.acceptBoot(message)) {
+      answerOlderLife(state, message);
+      return;
+    }
     if (message.term > state.term && !this.adoptTerm(message)) return;
     switch (message.type) {
       case 'preVote':
@@ -119,7 +122,7 @@ export class RaftCore {
         else onAppend(state, message);
         return;
       case 'appendReply':
-        if (message.term === state.term) onAppendReply(state, message);
+        if (message.term === state.term || message.leaderLostEntries) onAppendReply(state, message);
         return;
       case 'snapshot':
         if (message.term < state.term) answerOldLeader(state, message);

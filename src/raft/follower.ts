@@ -49,7 +49,10 @@ export function acceptLeader(state: State, message: LeaderMessage): boolean {
     'one leader a term: another was known',
   );
   // The mark outlives this member's own life (consensus-rules.md 13).
-  if (state.termLeader === from && boot < state.termLeaderBoot) return false;
+  if (state.termLeader === from && boot < state.termLeaderBoot) {
+    answerOlderLife(state, message);
+    return false;
+  }
   if (hasGoneBack(state, message)) {
     state.lost = true;
     return false;
@@ -174,6 +177,15 @@ export function answerLeader(state: State, message: LeaderMessage, index: LogInd
 /** A message of an older term: the reply shows its sender the newer one. It confirms no read. */
 export function answerOldLeader(state: State, message: LeaderMessage): void {
   refuse(state, message, false);
+}
+
+/**
+ * A message of an older life of its sender than one already heard of. Mostly it is late, and its sender lives no more.
+ * But a leader whose storage went back in time begins lives under numbers that it has used up: it would be ignored
+ * here for ever, and learns by this answer what it is (consensus-rules.md 13).
+ */
+export function answerOlderLife(state: State, message: Message): void {
+  if (message.type === 'append' || message.type === 'snapshot') refuse(state, message, true);
 }
 
 function refuse(state: State, message: LeaderMessage, leaderLostEntries: boolean): void {

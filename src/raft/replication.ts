@@ -25,13 +25,16 @@ import {
 export function onAppendReply(state: State, message: Message & AppendReply): void {
   const { role, log } = state;
   // Replies to an earlier life confirm nothing of this one.
-  if (role.type !== 'leader' || message.toBoot !== state.boot) return;
-  // A peer that holds an entry of this term that its leader lacks: our storage has gone back in
-  // time, and the next entry would be a second one under the same index (consensus-rules.md 13).
-  if (
-    message.leaderLostEntries ||
-    (message.lastTerm === state.term && message.lastIndex > log.lastIndex)
-  ) {
+  if (message.toBoot !== state.boot) return;
+  // Whatever has become of the term: this storage has gone back in time (consensus-rules.md 13).
+  if (message.leaderLostEntries) {
+    state.lost = true;
+    return;
+  }
+  if (role.type !== 'leader') return;
+  // So it has if a peer holds an entry of this term that its leader lacks: the next entry would be
+  // a second one under the same index.
+  if (message.lastTerm === state.term && message.lastIndex > log.lastIndex) {
     state.lost = true;
     return;
   }

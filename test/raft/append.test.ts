@@ -133,7 +133,9 @@ describe('an older life of the leader', () => {
     group.step(old);
     group.restart('A');
     group.step(old);
-    expect(group.sent).toEqual([]);
     expect(group.storage('A').hardState).toMatchObject({ termLeader: 'B', termLeaderBoot: 2 });
+    // If somebody is that life still, it learns that it has been there before.
+    const told = { ok: false, toBoot: 1, readPosition: 0, leaderLostEntries: true };
+    expect(group.sent).toMatchObject([told, told]);
   });
 });

@@ -336,6 +336,30 @@ describe('rule 13: a leader that went back in time stops', () => {
     expect(reply).toMatchObject({ from: 'C', ok: false, leaderLostEntries: true });
   });
 
+  it('when somebody has heard of a later life of it, in whatever term it leads', () => {
+    const group = groupLedBy('A');
+    const backup = group.storage('A').copy();
+    for (let time = 0; time < 3; time += 1) {
+      group.restart('A');
+      group.propose('A');
+      group.pass(1_000);
+    }
+    // B forgets which life it was, and makes a leader of A once more; C does not.
+    group.restart('B');
+    group.isolate('C');
+    group.suspect('B');
+    group.storage('A').restore(backup);
+    group.restart('A');
+    group.pass(5_000);
+    group.transfer('B', 'A');
+    group.pass(5_000);
+    expect(group.core('A')).toMatchObject({ role: 'leader' });
+    group.heal();
+    group.propose('A', 'news');
+    group.pass(5_000);
+    expect(group.storage('A').fate).toBe('lost');
+  });
+
   it('when a reply shows an entry of its own term beyond its last', () => {
     const group = groupLedBy('A');
     group.propose('A');
@@ -353,7 +377,7 @@ describe('rule 13: a leader that went back in time stops', () => {
     expect(group.storage('A').fate).toBe('lost');
   });
 
-  it('and is not heard with a boot below one that was seen, in the next life of its followers too', () => {
+  it('which is not heard with a boot below one that was seen, in the next life of its followers too', () => {
     const group = groupLedBy('A');
     const backup = group.storage('A').copy();
     for (let time = 0; time < 3; time += 1) {
@@ -367,6 +391,7 @@ describe('rule 13: a leader that went back in time stops', () => {
     group.sent = [];
     group.read('A');
     group.settle();
-    expect(group.sent.filter(({ from }) => from !== 'A')).toEqual([]);
+    expect(group.sent.filter((one) => one.type === 'appendReply' && one.ok)).toEqual([]);
+    expect(group.storage('A').fate).toBe('lost');
   });
 });

@@ -115,4 +115,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found:
       'a recovered group was to take a place as a voter that is its learner already (simulator)',
   },
+  {
+    seed: 1000061859,
+    found:
+      'a restored storage led under a boot that one member knew to be used up, and which ignored it for ever',
+  },
 ];

@@ -95,7 +95,15 @@ export const replicationMutants: readonly Mutant[] = [
       name: 'older-leader-life',
       standsFor: 'a lower boot of the leader than one seen before is heard',
       rule: 13,
-      find: 'if (state.termLeader === from && boot < state.termLeaderBoot) return false;',
+      find: 'if (state.termLeader === from && boot < state.termLeaderBoot) {',
+      replace: 'if (!HIT) {',
+    },
+    {
+      name: 'older-life-unanswered',
+      standsFor:
+        'a leader that went back leads on, and is ignored for ever by who has heard of a later life',
+      rule: 13,
+      find: "if (message.type === 'append' || message.type === 'snapshot') refuse(state, message, true);",
       replace: 'HIT;',
     },
     {
@@ -146,16 +154,16 @@ export const replicationMutants: readonly Mutant[] = [
     {
       name: 'ack-of-earlier-life',
       standsFor: 'an acknowledgement to an earlier life counts',
-      find: "if (role.type !== 'leader' || message.toBoot !== state.boot) return;",
-      replace: "if (role.type !== 'leader' || !HIT) return;",
+      find: 'if (message.toBoot !== state.boot) return;\n  // Whatever',
+      replace: 'if (!HIT) return;\n  // Whatever',
       hint: tests('commit', 'reads'),
     },
     {
       name: 'lost-entries-unseen',
       standsFor: 'a leader that sees a peer hold more of its term goes on',
       rule: 13,
-      find: 'message.leaderLostEntries ||\n    (message.lastTerm === state.term && message.lastIndex > log.lastIndex)',
-      replace: 'HIT && message.leaderLostEntries',
+      find: 'if (message.lastTerm === state.term && message.lastIndex > log.lastIndex) {',
+      replace: 'if (!HIT) {',
     },
   ]),
 
