@@ -6,7 +6,7 @@
  */
 import type { EtcdErrorName } from '../api/errors.ts';
 import type { ChangeMembership } from '../api/gen/member_pb.js';
-import { allMembers, type Configuration, sameMembers } from '../raft/configuration.ts';
+import { allMembers, type Configuration, isMember, sameMembers } from '../raft/configuration.ts';
 import type { TransferResult } from '../raft/leadership.ts';
 import type { MembershipRefusal, Target } from '../raft/membership.ts';
 import type { MemberId } from '../raft/types.ts';
@@ -28,6 +28,8 @@ const refusals: Record<Exclude<MembershipRefusal, 'noChange'>, ChangeOutcome> = 
   cannotApply: 'LearnerNotReady',
 };
 
+const overtaken = { ok: false, reason: 'changeUnderWay' } as const;
+
 const transferRefusals: Record<Exclude<TransferResult, 'ok'>, ChangeOutcome> = {
   notLeader: 'notLeader',
   notVoter: 'BadLeaderTransferee',
@@ -37,8 +39,8 @@ const transferRefusals: Record<Exclude<TransferResult, 'ok'>, ChangeOutcome> = {
 /** Whether whoever asks may; looked at where the change is made, for a new leader may learn only then of users. */
 export type Permitted = () => EtcdErrorName | null;
 
-/** What is wanted, given who the members are now: another change may have come before. */
-export type TargetOf = (present: Configuration) => Target;
+/** What is wanted, given who the members are now: another change may have come before. Null: it cannot be had any more. */
+export type TargetOf = (present: Configuration) => Target | null;
 
 export class Membership {
   readonly places: Places;
@@ -60,20 +62,28 @@ export class Membership {
     const { group } = this;
     const early = permitted();
     if (early) return early;
-    const voters = await this.places.resolve(wanted.voters);
-    const learners = await this.places.resolve(wanted.learners);
+    const members = allMembers(group.core.configuration);
+    const [voters, learners] = await Promise.all([
+      this.places.resolve(wanted.voters),
+      this.places.resolve(wanted.learners),
+    ]);
     if (!voters || !learners) return 'MemberUnreachable';
     const target = { voters, learners };
     if (!(await this.places.makeKnown(target))) return 'MemberUnreachable';
-    if (!wanted.stepwise) return this.changeTo(() => target, permitted, deadline);
+    // Who was a member when it was looked up, and is none any more, has been removed, and is never added again.
+    const unlessRemoved = (next: Target) => (present: Configuration) => {
+      const isRemoved = (id: MemberId) => members.includes(id) && !isMember(present, id);
+      return [...next.voters, ...next.learners].some(isRemoved) ? null : next;
+    };
+    if (!wanted.stepwise) return this.changeTo(unlessRemoved(target), permitted, deadline);
     const present = group.core.configuration;
     const fresh = voters.filter((id) => !allMembers(present).includes(id));
     if (fresh.length > 0) {
       const joined = { voters: present.voters, learners: [...present.learners, ...fresh] };
-      const outcome = await this.changeTo(() => joined, permitted, deadline);
+      const outcome = await this.changeTo(unlessRemoved(joined), permitted, deadline);
       if (outcome !== 'done') return outcome;
     }
-    return this.persist(() => target, permitted, deadline, deadline);
+    return this.persist(unlessRemoved(target), permitted, deadline, deadline);
   }
 
   /**
@@ -106,7 +116,7 @@ export class Membership {
     const ask = () =>
       group.ask((core, now) => {
         target = targetOf(core.configuration);
-        return core.changeMembership(target, now);
+        return target ? core.changeMembership(target, now) : overtaken;
       });
     let result = await ask();
     // A leader that was asleep until now has to hear of a quorum before it changes anything.
@@ -126,7 +136,7 @@ export class Membership {
     const isOver = () => {
       // Looked at in the turn itself: the next change may begin at once.
       const isSettled = this.isSettledAfter(index);
-      isDone ||= isSettled && isTarget(group.core.configuration, target);
+      isDone ||= isSettled && target !== null && isTarget(group.core.configuration, target);
       return isDone || isSettled || group.core.term !== term;
     };
     await group.until(isOver, deadline);

@@ -94,6 +94,24 @@ describe('a group', () => {
     });
   });
 
+  it('adds nobody again whom another change removed while a place was asked who it is', async () => {
+    // Place 4 is far away: what is wanted is looked up for so long.
+    const cluster = await born({ latencyMs: (from, to) => (from === 4 || to === 4 ? 200 : 1) });
+    const value = create(ChangeMembershipSchema, { voters: [1, 2], learners: [3, 4] });
+    const op = { case: 'changeMembership', value } as const;
+    const demotion = cluster.ask(1, op, { timeoutMs: 2_000 });
+    await cluster.world.pass(10);
+    expect(cluster.status(1).voters).toEqual([1, 2, 3]);
+    const removal = create(ChangeMembershipSchema, { voters: [1, 2] });
+    const removed = cluster.ask(1, { case: 'changeMembership', value: removal });
+    expect((await cluster.world.settle(removed)).outcome).toMatchObject({ case: 'response' });
+    expect((await cluster.world.settle(demotion)).outcome).toMatchObject({
+      case: 'failure',
+      value: { error: 'Unhealthy', outcomeUnknown: false },
+    });
+    expect(cluster.status(1)).toMatchObject({ voters: [1, 2], learners: [] });
+  });
+
   it('promotes no learner that lacks the log, and none that it cannot reach', async () => {
     const cluster = await born();
     expect(await change(cluster, 1, [1, 2, 3, 4])).toMatchObject({

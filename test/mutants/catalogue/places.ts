@@ -163,6 +163,14 @@ export const placeMutants: readonly Mutant[] = [
       hint: sim('membership'),
     },
     {
+      name: 'removed-meanwhile-added',
+      standsFor:
+        'a change adds the incarnation again that another one removed while it asked a place',
+      find: 'return [...next.voters, ...next.learners].some(isRemoved) ? null : next;',
+      replace: 'return [...next.voters, ...next.learners].some(isRemoved) && !HIT ? null : next;',
+      hint: sim('membership'),
+    },
+    {
       name: 'known-to-too-few',
       standsFor: 'the membership changes though a single founding place knows of the group',
       rule: 2,
