@@ -6,6 +6,7 @@ import { Agent, type Dispatcher, errors } from 'undici';
 import { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
 import { errorFlag, frameHeadBytes, protobufType } from '../api/frames.ts';
+import { pacedWatch } from '../api/paced-watch.ts';
 import {
   CallFailed,
   canceled,
@@ -124,7 +125,7 @@ export class Upstream {
   openWatch(asking: Asking): WebSocket {
     const url = new URL(`${this.base}watch`, this.target.url);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    return new WebSocket(url.href, 'protobuf', {
+    return new WebSocket(url.href, [pacedWatch.protocol, 'protobuf'], {
       headers: this.headers(asking),
       handshakeTimeout: connectTimeoutMs,
       maxPayload: frameBytesMax,

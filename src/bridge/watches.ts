@@ -7,6 +7,7 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
 import type { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
 import { timerMaxMs } from '../api/limits.ts';
+import { pacedWatch } from '../api/paced-watch.ts';
 import { begin } from './asking.ts';
 import { drained, fail } from './calls.ts';
 import { CallFailed, failureOf, late, unreachable } from './status.ts';
@@ -15,8 +16,8 @@ import { refusalBytesMax, type Upstream } from './upstream.ts';
 
 type Bytes = Uint8Array;
 
-/** The service closes a socket that it has sent much and has not heard of; a request that asks for nothing is a word. */
-const acknowledgeBytes = 4 * 1024 * 1024;
+/** The service sends no more, or closes the socket if its code is older, until it hears that what it has sent was taken. */
+const { acknowledgeBytes } = pacedWatch;
 const nothingAsked = new Uint8Array();
 /** What a client may ask before the socket is open. */
 const earlyBytesMax = 4 * 1024 * 1024;
@@ -101,27 +102,26 @@ function tellAll(
   socket: WebSocket,
   signal: AbortSignal,
 ): void {
-  let unsaid = 0;
+  let unsaidBytes = 0;
   socket.on('message', (data: Buffer, isBinary) => {
     if (!isBinary) {
       // What is wrong with a request, in JSON; the socket is closed next.
       fail(call, failureOf(400, data));
       return;
     }
-    unsaid += data.length;
-    const said = () => {
-      if (unsaid < acknowledgeBytes || socket.readyState !== socket.OPEN) return;
-      unsaid = 0;
-      socket.send(nothingAsked);
+    const taken = () => {
+      unsaidBytes += data.length;
+      for (; unsaidBytes >= acknowledgeBytes; unsaidBytes -= acknowledgeBytes)
+        if (socket.readyState === socket.OPEN) socket.send(nothingAsked);
     };
     if (call.write(data)) {
-      said();
+      taken();
       return;
     }
     socket.pause();
     void drained(call, signal).then(() => {
       socket.resume();
-      said();
+      taken();
     });
   });
 }

@@ -100,7 +100,13 @@ function watching(of: GrpcClient) {
       });
     return heard.shift();
   };
-  return { ask, next, end: () => stream.cancel() };
+  return {
+    ask,
+    next,
+    end: () => stream.cancel(),
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+  };
 }
 
 describe('a unary call', () => {
@@ -195,6 +201,31 @@ describe('a watch stream', () => {
     ask({ case: 'cancelRequest', value: { watchId: 1n } as never });
     expect(await next()).toMatchObject({ canceled: true, watchId: 1n });
     end();
+  });
+
+  it('that is not read for a while goes on where it was, however much there is', async () => {
+    const reader = new GrpcClient(bridge.address, { 'grpc.max_receive_message_length': -1 });
+    const { ask, next, end, pause, resume } = watching(reader);
+    const watches = 8;
+    for (let n = 0; n < watches; n += 1)
+      ask({ case: 'createRequest', value: { key: bytes('large') } as never });
+    for (let n = 0; n < watches; n += 1) expect(await next()).toMatchObject({ created: true });
+    pause();
+    // More than gRPC keeps at both ends, and the service sends without a word.
+    const puts = 16;
+    for (let n = 0; n < puts; n += 1) await put(client, 'large', String(n).padEnd(1_000_000));
+    resume();
+    const told = Array.from({ length: watches }, (): number[] => []);
+    while (told.some(({ length }) => length < puts)) {
+      const heard = await next();
+      expect(heard).toHaveProperty('events');
+      const { watchId, events } = heard as WatchResponse;
+      for (const { kv } of events) told[Number(watchId)]?.push(Number(text(kv?.value)));
+    }
+    const all = Array.from({ length: puts }, (_, n) => n);
+    expect(told).toEqual(Array(watches).fill(all));
+    end();
+    reader.close();
   });
 
   it('is told why a request is none, in a status', async () => {

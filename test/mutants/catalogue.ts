@@ -2,6 +2,7 @@
 import { authMutants } from './catalogue/auth.ts';
 import { backupMutants } from './catalogue/backups.ts';
 import { batchMutants } from './catalogue/batches.ts';
+import { bridgeMutants } from './catalogue/bridge.ts';
 import { checkerMutants } from './catalogue/checkers.ts';
 import { clientMutants } from './catalogue/clients.ts';
 import { coreMutants } from './catalogue/core.ts';
@@ -36,4 +37,5 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...backupMutants,
   ...batchMutants,
+  ...bridgeMutants,
 ];

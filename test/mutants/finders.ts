@@ -88,7 +88,9 @@ async function findElsewhere(sandbox: Sandbox, mutant: Mutant, limits: Limits): 
 
 /** Without a mutant nobody may find anything. Returns what was found all the same. */
 export async function control(sandbox: Sandbox, seedsMax: number): Promise<string | null> {
-  const folders = ['test/raft', 'test/sim', 'test/kv', 'test/router', 'test/support/history'];
+  const folders = ['raft', 'sim', 'kv', 'router', 'bridge', 'support/history'].map(
+    (name) => `test/${name}`,
+  );
   const files = ['test/raft/scenarios/scenarios.test.ts'];
   for (const folder of folders) files.push(...testsIn(sandbox, folder));
   const { failed, count } = await runTests(sandbox, { files });
@@ -111,6 +113,7 @@ function looks(sandbox: Sandbox, { file, rule, hint }: Mutant): Look[] {
   const sim = { files: testsIn(sandbox, 'test/sim') };
   if (file.startsWith('src/raft/')) return [first, raft, scenarios, sim];
   if (file.startsWith('src/router/')) return [first, { files: testsIn(sandbox, 'test/router') }];
+  if (file.startsWith('src/bridge/')) return [first, { files: testsIn(sandbox, 'test/bridge') }];
   const workerd: Look = { files: testsIn(sandbox, 'test/node-do'), project: 'workerd' };
   // The Durable Object itself runs nowhere else.
   return file === 'src/node-do/raft-node.ts' ? [workerd] : [first, sim, workerd];

@@ -170,10 +170,10 @@ describe('a stream in protobuf', () => {
 });
 
 describe('a watch with the subprotocol protobuf', () => {
-  async function open(tenant: string) {
-    const headers = { upgrade: 'websocket', 'sec-websocket-protocol': 'protobuf' };
+  async function open(tenant: string, offered = ['protobuf']) {
+    const headers = { upgrade: 'websocket', 'sec-websocket-protocol': offered.join(', ') };
     const response = await SELF.fetch(`http://quorate/t/${tenant}/v3/watch`, { headers });
-    expect(response.headers.get('sec-websocket-protocol')).toBe('protobuf');
+    expect(response.headers.get('sec-websocket-protocol')).toBe(offered[0]);
     const socket = response.webSocket as WebSocket;
     const heard: unknown[] = [];
     let wake = () => {};
@@ -193,7 +193,7 @@ describe('a watch with the subprotocol protobuf', () => {
     };
     const ask = (init: MessageInitShape<typeof WatchRequestSchema>) =>
       socket.send(toBinary(WatchRequestSchema, create(WatchRequestSchema, init)));
-    return { socket, next, ask };
+    return { socket, heard, next, ask };
   }
 
   it('carries one request or response in each binary message', async () => {
@@ -206,6 +206,31 @@ describe('a watch with the subprotocol protobuf', () => {
     await put('watched', 'k', '2');
     const { events } = await heard();
     expect(events.map(({ kv }) => text(kv?.value ?? new Uint8Array()))).toEqual(['2']);
+    socket.close(1000, 'done');
+  });
+
+  it('at the pace of who acknowledges: no more than 8 MiB are on the way, and nothing is lost', async () => {
+    const { socket, heard, next, ask } = await open('paced', ['protobuf-paced', 'protobuf']);
+    ask({ requestUnion: { case: 'createRequest', value: { key: bytes('k') } } });
+    const told = async () =>
+      fromBinary(WatchResponseSchema, new Uint8Array((await next()) as ArrayBuffer)).events;
+    expect(await told()).toEqual([]);
+    const MiB = 1024 * 1024;
+    const count = 13;
+    const sent: string[] = [];
+    for (let n = 0; n < count; n += 1) {
+      sent.push(String(n));
+      await put('paced', 'k', String(n).padEnd(MiB));
+    }
+    expect(heard.length).toBe(8);
+    const values: string[] = [];
+    for (let untaken = 0; values.length < count; ) {
+      const events = await told();
+      for (const { kv } of events) values.push(text(kv?.value ?? new Uint8Array()).trim());
+      for (untaken += events.length * MiB; untaken >= 4 * MiB; untaken -= 4 * MiB)
+        socket.send(new Uint8Array());
+    }
+    expect(values).toEqual(sent);
     socket.close(1000, 'done');
   });
 

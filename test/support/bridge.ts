@@ -13,6 +13,7 @@ import {
   type ChannelCredentials,
   Client,
   type ClientDuplexStream,
+  type ClientOptions,
   type ClientReadableStream,
   credentials,
   Metadata,
@@ -22,6 +23,7 @@ import {
 export interface Bridge {
   /** `host:port` of the first address that it listens on. */
   readonly address: string;
+  readonly pid: number;
   log(): string;
   /** Resolves to the status with which it ended. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -51,6 +53,7 @@ export async function startBridge(
   });
   return {
     address,
+    pid: child.pid ?? 0,
     log: () => log,
     stop: (signal = 'SIGTERM') => {
       child.kill(signal);
@@ -73,11 +76,24 @@ export class GrpcClient {
       token,
       security,
       expectedHost,
-    }: { token?: string; security?: ChannelCredentials; expectedHost?: string } = {},
+      waitForReady = false,
+      ...options
+    }: ClientOptions & {
+      token?: string;
+      security?: ChannelCredentials;
+      /** The name that the server's certificate is held against instead of the address's. */
+      expectedHost?: string;
+      /** Calls wait for a connection instead of failing without one. */
+      waitForReady?: boolean;
+    } = {},
   ) {
-    const options =
+    const named =
       expectedHost === undefined ? {} : { 'grpc.ssl_target_name_override': expectedHost };
-    this.client = new Client(address, security ?? credentials.createInsecure(), options);
+    this.client = new Client(address, security ?? credentials.createInsecure(), {
+      ...options,
+      ...named,
+    });
+    this.metadata.setOptions({ waitForReady });
     if (token !== undefined) this.metadata.set('token', token);
   }
 

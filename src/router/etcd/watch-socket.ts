@@ -1,6 +1,7 @@
 /**
  * /v3/watch as a WebSocket: JSON values in messages either way, as etcd does it; with the subprotocol
- * `protobuf` one request or response in each binary message (docs/decisions/bridge.md).
+ * `protobuf` one request or response in each binary message, and with `protobuf-paced` that at the
+ * client's pace (docs/decisions/bridge.md).
  */
 import {
   type WatchRequest,
@@ -9,10 +10,11 @@ import {
   WatchResponseSchema,
 } from '../../api/gen/rpc_pb.js';
 import { maxMessageBytes } from '../../api/limits.ts';
+import { pacedWatch } from '../../api/paced-watch.ts';
 import { credentialsOf } from '../auth/credentials.ts';
 import type { RouterEnv } from '../env.ts';
 import { noteEnd, type StreamEnd } from '../http/stream-ends.ts';
-import { BoundedSocket, offeredProtocols, upgraded } from '../http/web-socket.ts';
+import { BoundedSocket, offeredProtocols, PacedSocket, upgraded } from '../http/web-socket.ts';
 import { WatchSession } from '../watch/session.ts';
 import { BadMessage } from './bad-message.ts';
 import { badStreamBody, streamError } from './errors.ts';
@@ -24,6 +26,8 @@ import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
 
 /** A client that is sent so much and says nothing meanwhile is closed, and may come back. */
 const unheardBytesMax = 32 * 1024 * 1024;
+/** On its way to a client that acknowledges. */
+const windowBytes = 2 * pacedWatch.acknowledgeBytes;
 const closeCodes = { notUnderstood: 1007, tryAgainLater: 1013 } as const;
 const protobufProtocol = 'protobuf';
 
@@ -56,33 +60,42 @@ const protobufWire: Wire = {
   write: (response) => protobufForm.encode(WatchResponseSchema, response) as Uint8Array,
 };
 
+type Form = 'json' | typeof protobufProtocol | typeof pacedWatch.protocol;
+
 export function serveWatchSocket(request: Request, env: RouterEnv, tenant: string): Response {
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
   const names = offeredProtocols(request);
-  const isProtobuf = names.includes(protobufProtocol);
+  const binary = ([pacedWatch.protocol, protobufProtocol] as const).find((name) =>
+    names.includes(name),
+  );
   const session = new WatchSession({
     ...{ env, tenant, credentials: credentialsOf(request, env) },
     requireLeader: requiresLeader(request),
   });
-  const end = serve(server, session, isProtobuf ? protobufWire : jsonWire);
-  return noteEnd(upgraded(client, isProtobuf ? protobufProtocol : names[0]), end);
+  const end = serve(server, session, binary ?? 'json');
+  return noteEnd(upgraded(client, binary ?? names[0]), end);
 }
 
 /** Resolves when it is over. */
-function serve(server: WebSocket, session: WatchSession, wire: Wire): Promise<StreamEnd> {
+function serve(server: WebSocket, session: WatchSession, form: Form): Promise<StreamEnd> {
+  const wire = form === 'json' ? jsonWire : protobufWire;
   const stream = new EtcdWatchStream(session);
   const ticker = setInterval(() => stream.tick(), notifyEveryMs);
   const end = Promise.withResolvers<StreamEnd>();
+  const bounded = new BoundedSocket(server, unheardBytesMax);
+  const paced = form === pacedWatch.protocol ? new PacedSocket(server, windowBytes) : null;
   const gone = () => {
     clearInterval(ticker);
     session.close();
+    paced?.gone();
     end.resolve('gone');
   };
   server.binaryType = 'arraybuffer';
   server.accept();
-  const bounded = new BoundedSocket(server, unheardBytesMax);
   server.addEventListener('message', ({ data }) => {
     bounded.heard();
+    if (data instanceof ArrayBuffer && data.byteLength === 0)
+      paced?.taken(pacedWatch.acknowledgeBytes);
     try {
       for (const asked of wire.read(data as string | ArrayBuffer)) stream.ask(asked);
     } catch (error) {
@@ -103,8 +116,11 @@ function serve(server: WebSocket, session: WatchSession, wire: Wire): Promise<St
         return;
       }
       for (const response of stream.responses(message)) {
-        if (bounded.send(wire.write(response))) continue;
-        server.close(closeCodes.tryAgainLater, 'too much was sent since the last request');
+        const data = wire.write(response);
+        const isSent = paced ? await paced.send(data as Uint8Array) : bounded.send(data);
+        if (isSent) continue;
+        if (!paced)
+          server.close(closeCodes.tryAgainLater, 'too much was sent since the last request');
         return;
       }
     }

@@ -38,6 +38,51 @@ export class BoundedSocket {
   }
 }
 
+/**
+ * Sending at the pace of a client that acknowledges what it has taken: no more than a window is on its way to it, and
+ * who takes nothing is sent nothing, but never closed for that.
+ */
+export class PacedSocket {
+  readonly socket: WebSocket;
+  private readonly windowBytes: number;
+  private untakenBytes = 0;
+  private isGone = false;
+  private wake = () => {};
+
+  constructor(socket: WebSocket, windowBytes: number) {
+    this.socket = socket;
+    this.windowBytes = windowBytes;
+  }
+
+  /** The client has taken so much more. */
+  taken(bytes: number): void {
+    this.untakenBytes = Math.max(0, this.untakenBytes - bytes);
+    this.wake();
+  }
+
+  /** Whoever waits to send waits no more. */
+  gone(): void {
+    this.isGone = true;
+    this.wake();
+  }
+
+  /** When there is room; one message may be larger than the window. False: the client is gone. One sender. */
+  async send(data: Uint8Array): Promise<boolean> {
+    while (this.untakenBytes >= this.windowBytes && !this.isGone)
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    if (this.isGone) return false;
+    this.untakenBytes += data.length;
+    try {
+      this.socket.send(data);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
 /** The subprotocols that a client offers, in its order. */
 export function offeredProtocols(request: Request): string[] {
   const offered = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
