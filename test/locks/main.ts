@@ -11,8 +11,8 @@
  * Ends with 1 when there is a violation.
  */
 import { parseArgs } from 'node:util';
+import { runCommand } from '../support/command.ts';
 import { runLocks } from '../support/locks/run.ts';
-import { withServer } from '../support/server.ts';
 
 const { values } = parseArgs({
   options: {
@@ -24,24 +24,13 @@ const { values } = parseArgs({
   },
 });
 
-async function main(url: string): Promise<boolean> {
-  const startedMs = performance.now();
-  const { violations, ...counts } = await runLocks({
+await runCommand(values.url, ({ url }) =>
+  runLocks({
     url,
     clients: Number(values.clients),
     seconds: Number(values.seconds),
     seed: Number(values.seed),
     faultEveryMs: Number(values['fault-ms']),
     log: (text) => console.error(text),
-  });
-  const seconds = Math.round((performance.now() - startedMs) / 1_000);
-  for (const violation of violations) console.log(`VIOLATION ${violation}`);
-  console.log(JSON.stringify({ seconds, violations: violations.length, ...counts }));
-  return violations.length === 0;
-}
-
-const isRight =
-  values.url === undefined
-    ? await withServer({ members: 3, chaos: true }, ({ url }) => main(url))
-    : await main(values.url);
-process.exit(isRight ? 0 : 1);
+  }),
+);

@@ -1,6 +1,7 @@
 /** The judge of locks finds each way in which a lock can fail those that rely on it. */
 import { describe, expect, it } from 'vitest';
-import { type Change, LockJudge, registerValue } from './judge.ts';
+import type { Change } from '../changes.ts';
+import { LockJudge, registerValue } from './judge.ts';
 
 const register = 'r';
 

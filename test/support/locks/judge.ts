@@ -7,17 +7,7 @@
  * (`registerValue`), so that nothing has to be known of a write whose outcome is unknown: if it is there, it has to
  * have been its turn.
  */
-
-/** One change, as a watch from the first revision tells it; those of one revision follow one another. */
-export interface Change {
-  readonly revision: number;
-  readonly key: string;
-  /** null: deleted. */
-  readonly value: string | null;
-  /** Of a key that is there; 0: deleted. */
-  readonly createRevision: number;
-  readonly version: number;
-}
+import type { Change } from '../changes.ts';
 
 /** A client was told that it holds. */
 export interface Claim {

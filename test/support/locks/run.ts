@@ -3,9 +3,10 @@
  * Some stall past the end of their lease and write all the same, some vanish, some end their own lease.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readHistory } from '../changes.ts';
+import { endOneLife } from '../faults.ts';
 import { Gateway } from '../gateway.ts';
 import { Random } from '../random.ts';
-import { readHistory } from './history.ts';
 import { LockJudge, registerValue } from './judge.ts';
 import {
   type Held,
@@ -217,9 +218,7 @@ async function disturb(
       );
     }
     if (faultEveryMs === 0) continue;
-    const fault = random.pick(['abort', 'evict']);
-    const place = random.integer(1, 3);
-    await gateway.send('POST', `/chaos/${fault}?tenant=default&place=${place}`, '').catch(() => {});
+    await endOneLife(gateway, random);
     faultsMs.push(performance.now());
     counts.faults += 1;
   }

@@ -1,5 +1,6 @@
 /** Writers, watchers of every kind, and members that die at random; what the watchers were told is judged. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endOneLife } from '../faults.ts';
 import { Gateway } from '../gateway.ts';
 import { Random } from '../random.ts';
 import { Judge, Ledger } from './judge.ts';
@@ -106,10 +107,7 @@ async function disturb(
       counts.cuts += 1;
     }
     if (faultEveryMs === 0 || ms % faultEveryMs >= progressEveryMs) continue;
-    const fault = random.pick(['abort', 'evict']);
-    await gateway
-      .send('POST', `/chaos/${fault}?tenant=default&place=${random.integer(1, 3)}`, '')
-      .catch(() => {});
+    await endOneLife(gateway, random);
     counts.faults += 1;
   }
 }

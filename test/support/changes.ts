@@ -1,6 +1,16 @@
 /** All changes of a range, from the first revision to the present one, as a watch tells them. */
-import type { Gateway } from '../gateway.ts';
-import type { Change } from './judge.ts';
+import type { Gateway } from './gateway.ts';
+
+/** One change, as a watch from the first revision tells it; those of one revision follow one another. */
+export interface Change {
+  readonly revision: number;
+  readonly key: string;
+  /** null: deleted. */
+  readonly value: string | null;
+  /** Of a key that is there; 0: deleted. */
+  readonly createRevision: number;
+  readonly version: number;
+}
 
 interface Told {
   readonly result?: {
