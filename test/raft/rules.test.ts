@@ -336,7 +336,8 @@ describe('rule 13: a leader that went back in time stops', () => {
     expect(reply).toMatchObject({ from: 'C', ok: false, leaderLostEntries: true });
   });
 
-  it('when somebody has heard of a later life of it, in whatever term it leads', () => {
+  /** A leads term 3 after its storage went back: B has forgotten its lives and brought it up to date; C has not. */
+  function ledByLostMember(): Group {
     const group = groupLedBy('A');
     const backup = group.storage('A').copy();
     for (let time = 0; time < 3; time += 1) {
@@ -344,19 +345,41 @@ describe('rule 13: a leader that went back in time stops', () => {
       group.propose('A');
       group.pass(1_000);
     }
-    // B forgets which life it was, and makes a leader of A once more; C does not.
-    group.restart('B');
-    group.isolate('C');
-    group.suspect('B');
+    group.transfer('A', 'B');
+    group.pass(5_000);
+    group.isolate('A');
     group.storage('A').restore(backup);
-    group.restart('A');
+    group.restart('A', 'B');
+    group.heal();
+    group.isolate('C');
+    group.propose('B', 'missed by C');
     group.pass(5_000);
     group.transfer('B', 'A');
     group.pass(5_000);
-    expect(group.core('A')).toMatchObject({ role: 'leader' });
+    expect(group.storage('A').fate).toBe(null);
+    expect(group.core('A')).toMatchObject({ role: 'leader', term: 3 });
+    expect(group.core('C').term).toBe(2);
     group.heal();
     group.propose('A', 'news');
-    group.pass(5_000);
+    return group;
+  }
+
+  it('when somebody has heard of a later life of it, in a term that this one does not know', () => {
+    const group = ledByLostMember();
+    group.pass(60_000);
+    expect(group.storage('A').fate).toBe('lost');
+  });
+
+  it('also when it hears so after it has been deposed', () => {
+    const group = ledByLostMember();
+    const isAnswer = ({ from, to, type }: Message) =>
+      from === 'C' && to === 'A' && type === 'appendReply';
+    group.pass(60_000, () => group.pool.some(isAnswer));
+    const [answer] = group.withhold(isAnswer);
+    expect(answer).toMatchObject({ term: 2, leaderLostEntries: true });
+    group.step(append({ from: 'B', to: 'A', term: 4, boot: group.storage('B').boot }));
+    expect(group.core('A')).toMatchObject({ role: 'follower', term: 4 });
+    if (answer) group.step(answer);
     expect(group.storage('A').fate).toBe('lost');
   });
 

@@ -46,9 +46,16 @@ export const coreMutants: readonly Mutant[] = [
     {
       name: 'old-term-append-reply',
       standsFor: 'an acknowledgement of an older term counts',
-      find: 'if (message.term === state.term) onAppendReply(state, message);',
+      find: 'if (message.term === state.term || message.leaderLostEntries) onAppendReply(state, message);',
       replace: 'if (HIT) onAppendReply(state, message);',
       hint: tests('stale', 'commit'),
+    },
+    {
+      name: 'lost-leader-told-in-vain',
+      standsFor: 'a leader that went back hears of it only from members that know its term',
+      rule: 13,
+      find: 'message.term === state.term || message.leaderLostEntries)',
+      replace: '(message.term === state.term && HIT))',
     },
     {
       name: 'commit-pages-skipped',

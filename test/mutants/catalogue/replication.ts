@@ -159,6 +159,14 @@ export const replicationMutants: readonly Mutant[] = [
       hint: tests('commit', 'reads'),
     },
     {
+      name: 'lost-leader-deposed',
+      standsFor:
+        'a leader that went back goes on as a follower if it is deposed before it hears of it',
+      rule: 13,
+      find: '  if (message.leaderLostEntries) {',
+      replace: "  if (message.leaderLostEntries && HIT && role.type === 'leader') {",
+    },
+    {
       name: 'lost-entries-unseen',
       standsFor: 'a leader that sees a peer hold more of its term goes on',
       rule: 13,
