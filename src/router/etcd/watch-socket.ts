@@ -28,7 +28,7 @@ import { EtcdWatchStream, notifyEveryMs } from './watch-stream.ts';
 const unheardBytesMax = 32 * 1024 * 1024;
 /** On its way to a client that acknowledges. */
 const windowBytes = 2 * pacedWatch.acknowledgeBytes;
-const closeCodes = { notUnderstood: 1007, tryAgainLater: 1013 } as const;
+const closeCodes = { notUnderstood: 1007, failed: 1011, tryAgainLater: 1013 } as const;
 const protobufProtocol = 'protobuf';
 
 interface Wire {
@@ -125,6 +125,12 @@ function serve(server: WebSocket, session: WatchSession, form: Form): Promise<St
       }
     }
   };
-  void run().finally(gone);
+  void run()
+    .catch((error: unknown) => {
+      // Ours: a client that was left with an open socket would wait for ever.
+      console.error(error);
+      server.close(closeCodes.failed, 'internal error');
+    })
+    .finally(gone);
   return end.promise;
 }
