@@ -42,7 +42,13 @@ function parse(text: string): CallFailed | null {
   }
 }
 
-/** No connection: nothing was sent, so a client may try anything again. */
+/**
+ * Nothing was sent. clientv3 sends a write again if it reads these words and no others (it compares them); why there is
+ * no connection, the bridge's health page says.
+ */
+export const noConnection = () =>
+  new CallFailed(GrpcCode.Unavailable, 'there is no connection available');
+/** Of a stream, whose clients look at the code and go on elsewhere. */
 export const unreachable = (why: string) =>
   new CallFailed(GrpcCode.Unavailable, `there is no connection available: ${why}`);
 /** It may have taken effect. */

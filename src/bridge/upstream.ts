@@ -2,6 +2,7 @@
  * The service, as the bridge asks it: calls with protobuf bodies over connections that are kept, streams of
  * frames, and WebSockets (docs/decisions/bridge.md).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher, errors } from 'undici';
 import { WebSocket } from 'ws';
 import { GrpcCode } from '../api/errors.ts';
@@ -12,9 +13,9 @@ import {
   canceled,
   failureOf,
   late,
+  noConnection,
   noService,
   outcomeUnknown,
-  unreachable,
 } from './status.ts';
 
 export interface Target {
@@ -44,6 +45,8 @@ export interface Asking {
 }
 
 const connectTimeoutMs = 5_000;
+/** Without a connection; 1.5 s in all. clientv3 asks a hundred times, with little between, before it gives a call up. */
+const reconnectAfterMs = [100, 200, 400, 800] as const;
 /** To one service. More calls wait their turn. */
 const connectionsMax = 256;
 const answerBytesMax = 64 * 1024 * 1024;
@@ -139,7 +142,28 @@ export class Upstream {
     return this.refused(answer.statusCode, body, asking);
   }
 
-  private post(path: string, body: Uint8Array, asking: Asking): Promise<Dispatcher.ResponseData> {
+  /** Waits a moment for a service that is not there, as gRPC's own clients wait for a connection. */
+  private async post(
+    path: string,
+    body: Uint8Array,
+    asking: Asking,
+  ): Promise<Dispatcher.ResponseData> {
+    for (const waitMs of reconnectAfterMs) {
+      try {
+        return await this.postOnce(path, body, asking);
+      } catch (error) {
+        if (!wasNeverSent(error)) throw error;
+      }
+      await sleep(waitMs, undefined, { signal: asking.signal });
+    }
+    return this.postOnce(path, body, asking);
+  }
+
+  private postOnce(
+    path: string,
+    body: Uint8Array,
+    asking: Asking,
+  ): Promise<Dispatcher.ResponseData> {
     const left = asking.deadline - Date.now();
     if (left <= 0) throw late();
     const headers: Record<string, string> = {
@@ -202,11 +226,16 @@ const neverSent: ReadonlySet<string> = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
 
+function wasNeverSent(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && neverSent.has(code);
+}
+
 function failed(error: unknown, { deadline, signal }: Asking): CallFailed {
   if (error instanceof CallFailed) return error;
   if (signal.aborted) return Date.now() >= deadline ? late() : canceled();
   const { code } = error as { code?: unknown };
-  if (typeof code === 'string' && neverSent.has(code)) return unreachable(code);
+  if (wasNeverSent(error)) return noConnection();
   if (error instanceof errors.HTTPParserError) return noService('not in HTTP');
   if (error instanceof errors.UndiciError || typeof code === 'string') return outcomeUnknown();
   throw error;

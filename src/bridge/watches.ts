@@ -93,7 +93,6 @@ function sendAll(
     if (earlyBytes > earlyBytesMax)
       end(new CallFailed(GrpcCode.ResourceExhausted, 'too many requests before the first answer'));
   });
-  call.on('end', () => end(null));
 }
 
 /** From the service to the client, no faster than it reads. */

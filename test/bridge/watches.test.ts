@@ -123,6 +123,19 @@ describe('a watch stream of the bridge', () => {
     expect(socket.sent).toEqual(['', '', '', '']);
   });
 
+  it('goes on when its client has no more to ask, as in etcd', async () => {
+    const { call, socket } = started();
+    call.push(Buffer.from('1'));
+    call.push(null);
+    await settled();
+    socket.open();
+    socket.hear('told');
+    await call.takeAll();
+    expect(socket.sent).toEqual(['1']);
+    expect(call.taken.map(String)).toEqual(['told']);
+    expect(socket.isTerminated).toBe(false);
+  });
+
   it.each([
     [1006, '', 14, 'there is no connection available: the target closed the watch (1006)'],
     [1013, 'no leader', 14, 'there is no connection available: no leader'],
