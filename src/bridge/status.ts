@@ -42,15 +42,15 @@ function parse(text: string): CallFailed | null {
   }
 }
 
+const noConnectionWords = 'there is no connection available';
 /**
  * Nothing was sent. clientv3 sends a write again if it reads these words and no others (it compares them); why there is
- * no connection, the bridge's health page says.
+ * no connection is nowhere said, but the health page tells whether the service is there.
  */
-export const noConnection = () =>
-  new CallFailed(GrpcCode.Unavailable, 'there is no connection available');
+export const noConnection = () => new CallFailed(GrpcCode.Unavailable, noConnectionWords);
 /** Of a stream, whose clients look at the code and go on elsewhere. */
 export const unreachable = (why: string) =>
-  new CallFailed(GrpcCode.Unavailable, `there is no connection available: ${why}`);
+  new CallFailed(GrpcCode.Unavailable, `${noConnectionWords}: ${why}`);
 /** It may have taken effect. */
 export const outcomeUnknown = () => named('OutcomeUnknown');
 export const canceled = () => new CallFailed(GrpcCode.Canceled, 'context canceled');

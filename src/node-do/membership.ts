@@ -77,7 +77,7 @@ export class Membership {
     };
     if (!wanted.stepwise) return this.changeTo(unlessRemoved(target), permitted, deadline);
     const present = group.core.configuration;
-    const fresh = voters.filter((id) => !allMembers(present).includes(id));
+    const fresh = voters.filter((id) => !isMember(present, id));
     if (fresh.length > 0) {
       const joined = { voters: present.voters, learners: [...present.learners, ...fresh] };
       const outcome = await this.changeTo(unlessRemoved(joined), permitted, deadline);

@@ -3,12 +3,13 @@
  * snapshot. BACKUP_KEYS=500000 for the size that docs/decisions/backup.md reports.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { hashOfFile, restoreSnapshot, storedStates, takeSnapshot } from '../support/backup.ts';
 import { Gateway } from '../support/gateway.ts';
+import { memoryOf } from '../support/memory.ts';
 import { type Server, withServer } from '../support/server.ts';
 
 const keyCount = Number(process.env.BACKUP_KEYS ?? 20_000);
@@ -31,11 +32,11 @@ async function saveAndRestore(server: Server, folder: string): Promise<void> {
   await fill(gateway);
   const file = join(folder, 'a.snapshot');
   const load = new Load(gateway);
-  const before = memoryOf(server);
+  const before = memoryOf(server.pid);
   const saved = await timed('save', () => takeSnapshot(server.url, file));
-  const between = memoryOf(server);
+  const between = memoryOf(server.pid);
   const restored = await timed('restore', () => restoreSnapshot(`${server.url}/t/copy`, file));
-  const after = memoryOf(server);
+  const after = memoryOf(server.pid);
   const writes = await load.end();
   if (restored.status !== 201) console.log(restored.body.detail);
   report({ file: statSync(file).size / MiB, before, between, after, writes });
@@ -132,14 +133,6 @@ async function timed<T>(what: string, run: () => Promise<T>): Promise<T> {
   const result = await run();
   console.log(`${what}: ${((Date.now() - startedMs) / 1_000).toFixed(1)} s`);
   return result;
-}
-
-/** Of workerd, in MiB: now, and the most it ever was. */
-function memoryOf({ pid }: Server): { now: number; most: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const of = (field: string) =>
-    Math.round(Number(new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]) / 1024);
-  return { now: of('VmRSS'), most: of('VmHWM') };
 }
 
 function report(measured: Record<string, unknown>): void {

@@ -3,7 +3,7 @@
  * back in time does not (consensus-rules.md 13).
  */
 import { describe, expect, it } from 'vitest';
-import { Group, groupLedBy } from './support/group.ts';
+import { Group, groupLedBy, withOldBackup } from './support/group.ts';
 import { preVote, readRequest, vote } from './support/messages.ts';
 import type { Start } from './support/storage.ts';
 
@@ -161,13 +161,7 @@ describe('a leader that went back in time', () => {
   });
 
   it('is not heard with a boot that is lower than one seen before, and told so', () => {
-    const group = groupLedBy('A');
-    const backup = group.storage('A').copy();
-    for (let time = 0; time < 3; time += 1) {
-      group.restart('A');
-      group.propose('A');
-      group.pass(1_000);
-    }
+    const { group, backup } = withOldBackup();
     group.restart('B', 'C');
     group.storage('A').restore(backup);
     group.restart('A');

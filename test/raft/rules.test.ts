@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { RaftCore } from '../../src/raft/core.ts';
 import { defaultSettings } from '../../src/raft/state.ts';
 import type { MemberId, Message } from '../../src/raft/types.ts';
-import { Group, groupLedBy, members } from './support/group.ts';
+import { Group, groupLedBy, members, withOldBackup } from './support/group.ts';
 import { append, entries, readRequest } from './support/messages.ts';
 
 const { electionTimeoutMs } = defaultSettings;
@@ -338,13 +338,7 @@ describe('rule 13: a leader that went back in time stops', () => {
 
   /** A leads term 3 after its storage went back: B has forgotten its lives and brought it up to date; C has not. */
   function ledByLostMember(): Group {
-    const group = groupLedBy('A');
-    const backup = group.storage('A').copy();
-    for (let time = 0; time < 3; time += 1) {
-      group.restart('A');
-      group.propose('A');
-      group.pass(1_000);
-    }
+    const { group, backup } = withOldBackup();
     group.transfer('A', 'B');
     group.pass(5_000);
     group.isolate('A');
@@ -401,13 +395,7 @@ describe('rule 13: a leader that went back in time stops', () => {
   });
 
   it('which is not heard with a boot below one that was seen, in the next life of its followers too', () => {
-    const group = groupLedBy('A');
-    const backup = group.storage('A').copy();
-    for (let time = 0; time < 3; time += 1) {
-      group.restart('A');
-      group.propose('A');
-      group.pass(1_000);
-    }
+    const { group, backup } = withOldBackup();
     group.restart('B', 'C');
     group.storage('A').restore(backup);
     group.restart('A');

@@ -70,12 +70,28 @@ describe('a leader whose quorum waits for a slow member', () => {
 });
 
 describe('a removed member that missed it', () => {
-  it('learns it by asking the leader, who has it confirmed by a quorum', () => {
+  /** C, which is back. */
+  function missedByC(): Group {
     const group = groupLedBy('A');
     group.isolate('C');
     group.change('A', 'AB');
     group.pass(60_000);
     group.heal();
+    return group;
+  }
+
+  /** `late`: what C is told of its removal, which is on its way. */
+  function askedAndNotYetAnswered(): { readonly group: Group; readonly late: Message[] } {
+    const group = missedByC();
+    group.suspect('C');
+    group.settle(({ type }) => type !== 'readReply');
+    const late = group.withhold();
+    expect(late).toMatchObject([{ type: 'readReply', removed: true }]);
+    return { group, late };
+  }
+
+  it('learns it by asking the leader, who has it confirmed by a quorum', () => {
+    const group = missedByC();
     group.suspect('C');
     group.pass(5_000);
     expect(group.storage('C').fate).toBe('removed');
@@ -83,11 +99,7 @@ describe('a removed member that missed it', () => {
   });
 
   it('is not told so by a leader that no quorum confirms', () => {
-    const group = groupLedBy('A');
-    group.isolate('C');
-    group.change('A', 'AB');
-    group.pass(60_000);
-    group.heal();
+    const group = missedByC();
     group.isolate('B');
     group.suspect('C');
     group.pass(5_000);
@@ -95,15 +107,7 @@ describe('a removed member that missed it', () => {
   });
 
   it('is not removed by a late answer when it has been named again since', () => {
-    const group = groupLedBy('A');
-    group.isolate('C');
-    group.change('A', 'AB');
-    group.pass(60_000);
-    group.heal();
-    group.suspect('C');
-    group.settle(({ type }) => type !== 'readReply');
-    const late = group.withhold();
-    expect(late).toMatchObject([{ type: 'readReply', removed: true }]);
+    const { group, late } = askedAndNotYetAnswered();
     group.change('A', 'AB', 'C');
     group.pass(1_000);
     expect(group.core('C').configuration.learners).toEqual(['C']);
@@ -112,14 +116,7 @@ describe('a removed member that missed it', () => {
   });
 
   it('is not removed by a late answer when the entry that names it is compacted away', () => {
-    const group = groupLedBy('A');
-    group.isolate('C');
-    group.change('A', 'AB');
-    group.pass(60_000);
-    group.heal();
-    group.suspect('C');
-    group.settle(({ type }) => type !== 'readReply');
-    const late = group.withhold();
+    const { group, late } = askedAndNotYetAnswered();
     group.change('A', 'AB', 'C');
     group.pass(1_000);
     group.propose('A', 'more');
@@ -130,15 +127,7 @@ describe('a removed member that missed it', () => {
   });
 
   it('is not removed in the turn in which it takes what names it again', () => {
-    const group = groupLedBy('A');
-    group.isolate('C');
-    group.change('A', 'AB');
-    group.pass(60_000);
-    group.heal();
-    group.suspect('C');
-    group.settle(({ type }) => type !== 'readReply');
-    const late = group.withhold();
-    expect(late).toMatchObject([{ type: 'readReply', removed: true }]);
+    const { group, late } = askedAndNotYetAnswered();
     group.change('A', 'AB', 'C');
     const bringsAddition = (message: Message) =>
       message.to === 'C' &&

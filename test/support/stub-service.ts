@@ -17,7 +17,8 @@ export interface StubService {
 export const emptyMessage: Answerer = (response) =>
   response.writeHead(200, { 'content-type': protobufType }).end();
 
-export async function startStubService(): Promise<StubService> {
+/** `port`: 0 is any that is free. */
+export async function startStubService(port = 0): Promise<StubService> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -31,7 +32,7 @@ export async function startStubService(): Promise<StubService> {
     response.on('finish', () => socket.end());
     stub.answer(response, request, Buffer.alloc(0));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const stub: StubService = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -117,7 +117,7 @@ function serve(server: WebSocket, session: WatchSession, form: Form): Promise<St
       }
       for (const response of stream.responses(message)) {
         const data = wire.write(response);
-        const isSent = paced ? await paced.send(data as Uint8Array) : bounded.send(data);
+        const isSent = paced ? await paced.send(data) : bounded.send(data);
         if (isSent) continue;
         if (!paced)
           server.close(closeCodes.tryAgainLater, 'too much was sent since the last request');

@@ -29,12 +29,7 @@ export class BoundedSocket {
 
   /** The last words. */
   sendAnyway(data: string | Uint8Array): boolean {
-    try {
-      this.socket.send(data);
-      return true;
-    } catch {
-      return false;
-    }
+    return isSent(this.socket, data);
   }
 }
 
@@ -67,19 +62,24 @@ export class PacedSocket {
   }
 
   /** When there is room; one message may be larger than the window. False: the client is gone. One sender. */
-  async send(data: Uint8Array): Promise<boolean> {
+  async send(data: string | Uint8Array): Promise<boolean> {
     while (this.untakenBytes >= this.windowBytes && !this.isGone)
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
     if (this.isGone) return false;
     this.untakenBytes += data.length;
-    try {
-      this.socket.send(data);
-      return true;
-    } catch {
-      return false;
-    }
+    return isSent(this.socket, data);
+  }
+}
+
+/** False: the client is gone. */
+function isSent(socket: WebSocket, data: string | Uint8Array): boolean {
+  try {
+    socket.send(data);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -427,3 +427,15 @@ export function groupLedBy(name: string, options: GroupOptions = {}): Group {
   group.sent = [];
   return group;
 }
+
+/** A leads; `backup` is what its storage was three lives ago, of which all have heard. */
+export function withOldBackup(): { readonly group: Group; readonly backup: Storage } {
+  const group = groupLedBy('A');
+  const backup = group.storage('A').copy();
+  for (let time = 0; time < 3; time += 1) {
+    group.restart('A');
+    group.propose('A');
+    group.pass(1_000);
+  }
+  return { group, backup };
+}

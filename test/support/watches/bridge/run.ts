@@ -7,11 +7,11 @@ import { type Bridge, GrpcClient, startBridge } from '../../bridge.ts';
 import { readHistory } from '../../changes.ts';
 import { endOneLife } from '../../faults.ts';
 import { Gateway } from '../../gateway.ts';
+import { memoryOf } from '../../memory.ts';
 import { Random } from '../../random.ts';
 import { KeptStream } from './client.ts';
 import { History, Violations, WatchJudge, Words } from './judge.ts';
 import { allKeys, Load, scopeOf } from './load.ts';
-import { residentMiB } from './memory.ts';
 import { Writes } from './writes.ts';
 
 export interface BridgeRun {
@@ -206,8 +206,9 @@ class HeldConnection {
         continue;
       }
       sample += 1;
-      this.memory.bridgeMiB.push(await residentMiB(this.bridge.pid));
-      this.memory.workerdMiB.push(workerdPid === null ? null : await residentMiB(workerdPid));
+      this.memory.bridgeMiB.push(memoryOf(this.bridge.pid)?.now ?? null);
+      const workerd = workerdPid === null ? null : memoryOf(workerdPid);
+      this.memory.workerdMiB.push(workerd?.now ?? null);
     }
   }
 
